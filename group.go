@@ -1,0 +1,204 @@
+package tcpvet
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Group is who holds what toward which service: the key under which a Census
+// counts sockets. State, kind and age are values of a group.
+type Group struct {
+	Netns   NetnsID
+	Holder  Process // Nobody, Unseen and Several have their own meaning
+	Role    Role
+	Local   netip.Addr     // the local address, IPv4-mapped made IPv4; the zero Addr in a folded group
+	Service netip.AddrPort // Socket.Service; the zero AddrPort ("other") in a folded group
+}
+
+// Folded tells whether the group stands for many services.
+func (g Group) Folded() bool { return !g.Service.IsValid() }
+
+// Tally is what a Census knows of the sockets of one group.
+type Tally struct {
+	States [NumStates]uint32
+	Mini   uint32 // of FIN-WAIT-2, those that nobody holds
+
+	// CloseWait counts by kind; NoCloseWaitKind holds those whose queues
+	// are not known. CloseWaitAge holds the least ages that are sure, by
+	// kind, of those whose age is known; nil for none.
+	CloseWait    [NumCloseWaitKinds]uint32
+	CloseWaitAge *[NumCloseWaitKinds]Histogram
+
+	// Idle holds how long sockets in ESTAB have been idle; nil for none.
+	Idle *IdleTally
+
+	CloseWaitBorn Births // by the time of the FIN
+	TimeWaitBorn  Births // by the rest of the timer
+
+	Retransmitting uint32 // sockets with segments unacknowledged and sent again
+	QueuedBytes    uint64 // sum of Recv-Q of sockets in CLOSE-WAIT and ESTAB, an unread FIN counted as 1
+
+	// Shared counts, by process, the sockets that others hold too; nil for none.
+	Shared map[Process]uint32
+
+	// Oldest is the CLOSE-WAIT that has been so for longest, MostIdle the
+	// ESTAB without keepalive that has been idle for longest; nil for none.
+	Oldest, MostIdle *Exemplar
+}
+
+// IdleTally holds how long sockets in ESTAB have been idle, by keepalive.
+type IdleTally struct{ KeepaliveOn, KeepaliveOff, Unknown Histogram }
+
+// Births counts sockets that entered a state shortly before the look. Those
+// whose age is not known are in neither.
+type Births struct{ Last10s, Last60s uint32 }
+
+// Add counts one that entered its state d ago.
+func (b *Births) Add(d time.Duration) {
+	if d <= 60*time.Second {
+		b.Last60s++
+		if d <= 10*time.Second {
+			b.Last10s++
+		}
+	}
+}
+
+// Exemplar is one socket of many, named so that it can be looked up.
+type Exemplar struct {
+	Local, Remote netip.AddrPort
+	Cookie, Inode uint64
+	Age           Age
+}
+
+// Total is the number of sockets of the group.
+func (t *Tally) Total() uint64 {
+	var n uint64
+	for _, c := range t.States {
+		n += uint64(c)
+	}
+	return n
+}
+
+// Merge adds o to t.
+func (t *Tally) Merge(o *Tally) {
+	for s, c := range o.States {
+		t.States[s] += c
+	}
+	t.Mini += o.Mini
+	for k, c := range o.CloseWait {
+		t.CloseWait[k] += c
+	}
+	if o.CloseWaitAge != nil {
+		if t.CloseWaitAge == nil {
+			t.CloseWaitAge = new([NumCloseWaitKinds]Histogram)
+		}
+		for k := range o.CloseWaitAge {
+			t.CloseWaitAge[k].Merge(&o.CloseWaitAge[k])
+		}
+	}
+	if o.Idle != nil {
+		if t.Idle == nil {
+			t.Idle = new(IdleTally)
+		}
+		t.Idle.KeepaliveOn.Merge(&o.Idle.KeepaliveOn)
+		t.Idle.KeepaliveOff.Merge(&o.Idle.KeepaliveOff)
+		t.Idle.Unknown.Merge(&o.Idle.Unknown)
+	}
+	t.CloseWaitBorn.merge(o.CloseWaitBorn)
+	t.TimeWaitBorn.merge(o.TimeWaitBorn)
+	t.Retransmitting += o.Retransmitting
+	t.QueuedBytes += o.QueuedBytes
+	for p, n := range o.Shared {
+		t.share(p, n)
+	}
+	t.Oldest = older(t.Oldest, o.Oldest)
+	t.MostIdle = older(t.MostIdle, o.MostIdle)
+}
+
+func (b *Births) merge(o Births) { b.Last10s += o.Last10s; b.Last60s += o.Last60s }
+
+func older(a, b *Exemplar) *Exemplar {
+	if a == nil || b != nil && b.Age.Low > a.Age.Low {
+		return b
+	}
+	return a
+}
+
+func (t *Tally) share(p Process, n uint32) {
+	if t.Shared == nil {
+		t.Shared = make(map[Process]uint32)
+	}
+	t.Shared[p] += n
+}
+
+// Add counts the socket.
+func (t *Tally) Add(s *Socket) {
+	t.States[s.State]++
+	if s.State == FinWait2 && s.Mini {
+		t.Mini++
+	}
+	for _, p := range s.SharedWith {
+		t.share(p, 1)
+	}
+	if s.Knows(FactTimer) && s.Timer.Kind == TimerOn && s.Timer.Retransmits > 0 {
+		t.Retransmitting++
+	}
+	switch s.State {
+	case CloseWait:
+		t.addCloseWait(s)
+	case TimeWait:
+		if age, ok := s.Age(); ok {
+			t.TimeWaitBorn.Add(age.High)
+		}
+	case Established:
+		t.addEstablished(s)
+	}
+}
+
+func (t *Tally) addCloseWait(s *Socket) {
+	kind := s.CloseWaitKind()
+	t.CloseWait[kind]++
+	if s.Knows(FactQueues) {
+		t.QueuedBytes += uint64(s.RecvQ)
+	}
+	age, ok := s.Age()
+	if !ok {
+		return
+	}
+	if t.CloseWaitAge == nil {
+		t.CloseWaitAge = new([NumCloseWaitKinds]Histogram)
+	}
+	t.CloseWaitAge[kind].Add(age.Low)
+	t.CloseWaitBorn.Add(age.High)
+	if t.Oldest == nil || age.Low > t.Oldest.Age.Low {
+		t.Oldest = exemplar(s, age)
+	}
+}
+
+func (t *Tally) addEstablished(s *Socket) {
+	if s.Knows(FactQueues) {
+		t.QueuedBytes += uint64(s.RecvQ)
+	}
+	age, ok := s.Age()
+	if !ok {
+		return
+	}
+	if t.Idle == nil {
+		t.Idle = new(IdleTally)
+	}
+	switch on, known := s.Keepalive(); {
+	case !known:
+		t.Idle.Unknown.Add(age.Low)
+	case on:
+		t.Idle.KeepaliveOn.Add(age.Low)
+	default:
+		t.Idle.KeepaliveOff.Add(age.Low)
+		if t.MostIdle == nil || age.Low > t.MostIdle.Age.Low {
+			t.MostIdle = exemplar(s, age)
+		}
+	}
+}
+
+func exemplar(s *Socket, age Age) *Exemplar {
+	return &Exemplar{Local: s.Local, Remote: s.Remote, Cookie: s.Cookie, Inode: s.Inode, Age: age}
+}

@@ -1,0 +1,27 @@
+package tcpvet
+
+// Observer receives a look from a source, as it happens: first the host, then
+// per namespace the namespace, its listeners, its other sockets. A process
+// comes before the first socket that it holds. Gaps come at any time.
+type Observer interface {
+	Host(Host)
+	Netns(Netns)
+	Process(Process, ProcessInfo)
+
+	// Socket receives the next socket. It belongs to the source: it holds
+	// until Socket returns. An error ends the look.
+	Socket(*Socket) error
+
+	Gap(Gap)
+}
+
+// Host is what a look learned of the machine as a whole.
+type Host struct {
+	Name   string
+	Kernel string // release, "" where it is not known
+
+	// Counters holds host-wide numbers by name: "orphans", "tcp_max_orphans",
+	// "conntrack.count", "conntrack.max", "tcp_mem.pages". A number that
+	// could not be read is missing.
+	Counters map[string]uint64
+}

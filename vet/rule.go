@@ -1,0 +1,30 @@
+// Package vet is the engine: it judges a Case by rules and reports what they
+// found and what could not be judged.
+package vet
+
+import "github.com/tcpvet/tcpvet"
+
+// Rule is one thing that can be wrong. Judge is pure: it reads the Case alone.
+type Rule struct {
+	Name  string       // as in its folder, page and script: "close-wait-leak"
+	Doc   Doc          // its manual page
+	Needs tcpvet.Facts // without all of these it is skipped
+	Judge func(tcpvet.Case) []tcpvet.Finding
+}
+
+// Doc is the manual page of a rule. Its paragraphs are Markdown.
+type Doc struct {
+	Title   string   // one line: what is wrong
+	Text    []string // what happens, why, and how it looks from outside, a paragraph each
+	Numbers []Number // every threshold, with its reason
+	Cure    []string // what helps, best first, a paragraph each
+	Never   []string // what is often advised and does not help, with why
+	See     []string // RFC sections, kernel documents, manual pages
+}
+
+// Number is a threshold of a rule.
+type Number struct {
+	Name   string // what it bounds
+	Value  string // with its unit
+	Reason string
+}
