@@ -61,7 +61,7 @@ type Finding struct {
 	Since     *time.Time // when it began, nil where that is not known
 	Coverage  Coverage   // filled in by the engine
 	Subject   Subject    // what it is about
-	Title     string     // one sentence
+	Title     string     // one line: who, where, toward what
 	Detail    []string   // further sentences, in order
 	Numbers   []Number   // what the sentences rest on
 	Evidence  []Evidence // how to see the same without tcpvet
@@ -88,6 +88,6 @@ type Number struct {
 // that shows the same and is safe on a sick host.
 type Evidence struct {
 	What  string // what was counted or read
-	Got   string // the value
-	Check string // a shell line
+	Got   string // the value: what Check prints, thousands set off by commas
+	Check string // a shell line, "" where there is none
 }

@@ -13,6 +13,11 @@ type Observer interface {
 	Socket(*Socket) error
 
 	Gap(Gap)
+
+	// Changed tells that so many more sockets are known to have changed
+	// while they were looked at: told twice, or gone before their holder
+	// was found.
+	Changed(sockets uint64)
 }
 
 // Host is what a look learned of the machine as a whole.

@@ -1,5 +1,7 @@
 package tcpvet
 
+import "strings"
+
 // Risk says what acting on a remedy can break.
 type Risk uint8
 
@@ -110,23 +112,27 @@ func (Destroy) Kind() RemedyKind { return ByCommand }
 
 // Command is an ss(8) line.
 func (d Destroy) Command() string {
-	return d.Prefix + "ss -K state " + ssState(d.State) + " " + d.Filter
+	filter := d.Filter
+	if strings.ContainsAny(filter, "[(") { // a pattern to a shell
+		filter = "'" + filter + "'"
+	}
+	return d.Prefix + "ss -Ktn state " + d.State.SS() + " " + filter
 }
 
 // Risk is DropsConnections.
 func (Destroy) Risk() Risk { return DropsConnections }
 func (Destroy) isRemedy()  {}
 
-// ssState spells a state as the grammar of ss wants it.
-func ssState(s State) string {
-	b := []byte(s.String())
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	if s == Established {
+// SS gives the state as the grammar of ss(8) spells it: "established",
+// "close-wait".
+func (s State) SS() string {
+	switch s {
+	case Established:
 		return "established"
+	case Listen:
+		return "listening"
+	case Unconn, BoundInactive:
+		return "unconnected"
 	}
-	return string(b)
+	return strings.ToLower(s.String())
 }
