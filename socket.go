@@ -14,7 +14,7 @@ type Socket struct {
 	Mini   bool // a TIME-WAIT mini-socket: State is TimeWait, or FinWait2 that no process holds
 	Role   Role
 	Local  netip.AddrPort
-	Remote netip.AddrPort // port 0 for LISTEN and BOUND-INACTIVE
+	Remote netip.AddrPort // port 0 for LISTEN, and for BOUND-INACTIVE unless a reset left it
 
 	// Interface is the index of the interface it is bound to, 0 for none.
 	Interface uint32
