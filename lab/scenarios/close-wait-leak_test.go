@@ -1,0 +1,207 @@
+package scenarios
+
+import (
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+	"github.com/tcpvet/tcpvet/lab"
+)
+
+// impatient is enough where nothing judges by it.
+const impatient = 50 * time.Millisecond
+
+func TestStoryTellsWhatTheKernelShows(t *testing.T) {
+	for _, ports := range []int{50, 200} {
+		t.Run(strconv.Itoa(ports), func(t *testing.T) {
+			checkStory(t, play(t, command(t, testOrder{Ports: ports, Patience: impatient})), ports)
+		})
+	}
+}
+
+func TestRootStoryForAUserWithoutRights(t *testing.T) {
+	kerneltest.Root(t)
+	kerneltest.UserNS(t)
+	const ports = 100
+	cmd := command(t, testOrder{Ports: ports, Patience: impatient})
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}} // nobody
+	checkStory(t, play(t, cmd), ports)
+}
+
+// checkStory derives what a play over so many ports has to show: one connection
+// for each port and no more (connect(2), EADDRNOTAVAIL), its ends in the states
+// of RFC 9293, section 3.6, after the close of one side and of both.
+func checkStory(t *testing.T, p played, ports int) {
+	t.Helper()
+	n := float64(ports)
+	for _, want := range []struct {
+		step, number string
+		value        float64
+	}{
+		{"stage", "range_count", n},
+		{"stage", "range_low", 32768},
+		{"stage", "range_high", 32768 + n - 1},
+		{"leak", "requests_count", n},
+		{"leak", "lowest_port", 32768},
+		{"leak", "highest_port", 32768 + n - 1},
+		{"leak", "errno", 99},
+		{"both-ends", "closed_count", n},
+		{"both-ends", "close_wait_count", n},
+		{"both-ends", "fin_wait_2_count", n},
+		{"settings", "client_time_wait_count", 0},
+		{"settings", "close_wait_count", n},
+		{"wider-range", "added_count", 10},
+		{"wider-range", "requests_count", 10},
+		{"wider-range", "errno", 99},
+		{"close-one", "errno", 99},
+		{"end", "close_wait_count", 0},
+		{"reuse", "requests_count", n},
+	} {
+		got, ok := find(t, p, want.step).Number(want.number)
+		if !ok || got != want.value {
+			t.Errorf("step %s: %s is %v (%v), want %v", want.step, want.number, got, ok, want.value)
+		}
+	}
+	number := func(step, name string) int {
+		v, ok := find(t, p, step).Number(name)
+		if !ok {
+			t.Errorf("step %s has no %s", step, name)
+		}
+		return int(v)
+	}
+	if freed, taken := number("close-one", "freed_port"), number("close-one", "taken_port"); freed != taken {
+		t.Errorf("port %d was freed and port %d taken, and no other was free", freed, taken)
+	}
+	if !strings.Contains(strings.Join(find(t, p, "other-service").Shown, " "), "has too") {
+		t.Error("the connection to the other service has a port of its own, though all are taken")
+	}
+
+	// ss saw the same, and the client as the holder.
+	client := number("stage", "client_pid")
+	both := p.SS["both-ends"]
+	held := fmt.Sprintf(`127.0.0.1:8080 users:(("shop-client",pid=%d,`, client)
+	if got := lines(both, "CLOSE-WAIT", held); got != ports {
+		t.Errorf("ss shows %d sockets in CLOSE-WAIT held by shop-client[%d], want %d", got, client, ports)
+	}
+	for name, ends := range map[string]string{"both-ends": "FIN-WAIT-2", "end": "TIME-WAIT"} {
+		table := find(t, p, name).Ends
+		for _, s := range tcpvet.States {
+			want := table.Client[s] + table.Server[s]
+			if s == tcpvet.Listen {
+				continue
+			}
+			// The process that came after the end has made a connection.
+			if got := uint64(lines(p.SS[name], s.String(), "127.0.0.1:8080 ")); got != want && !(name == "end" && s == tcpvet.TimeWait && got == want+1) {
+				t.Errorf("step %s: ss shows %d sockets in %v, the table %d", name, got, s, want)
+			}
+		}
+		if !strings.Contains(p.Text, ends) {
+			t.Errorf("the text does not speak of %s", ends)
+		}
+	}
+	// A few TIME-WAITs may be gone early: a RST may end one (RFC 1337).
+	if got, want := number("end", "time_wait_count"), ports+10; got > want || got < want-want/20 {
+		t.Errorf("%d server's ends are in TIME-WAIT after the client ended, want %d", got, want)
+	}
+
+	for _, want := range []string{
+		fmt.Sprintf(`is "32768 %d". A program`, 32768+ports-1),
+		fmt.Sprintf("gets one of these %d ports", ports),
+		fmt.Sprintf("%d requests were answered", ports),
+		"cannot assign requested address (errno 99, EADDRNOTAVAIL)",
+		fmt.Sprintf("CLOSE-WAIT, %d times", ports),
+		fmt.Sprintf("shop-client (process %d)", client),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(p.Text), " "), want) {
+			t.Errorf("the text does not say %q:\n%s", want, p.Text)
+		}
+	}
+	checkFigures(t, p)
+}
+
+// constants are the figures of a story that are no measurements: TCP's, Linux's
+// and those that belong to names.
+var constants = regexp.MustCompile(`net\.ipv4\.|Linux has 28,232 unless|since Linux 4\.12|after 60 s: it is|127\.0\.0\.1:808[01]|(CLOSE|TIME|FIN)-WAIT(-[12])?`)
+
+var figure = regexp.MustCompile(`\d+([.,]\d+)*`)
+
+// checkFigures makes sure that every figure in the sentences was noted as
+// measured.
+func checkFigures(t *testing.T, p played) {
+	t.Helper()
+	found := 0
+	for _, s := range p.Steps {
+		for _, text := range append(append(s.Done, s.Shown...), s.Means...) {
+			for _, f := range figure.FindAllString(constants.ReplaceAllString(text, ""), -1) {
+				v, err := strconv.ParseFloat(strings.ReplaceAll(f, ",", ""), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found++
+				if !noted(s.Numbers, v, strings.Contains(f, ".")) {
+					t.Errorf("step %s says %s, which it did not measure: %q", s.Name, f, text)
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d figures found in the story: the search has missed the rest", found)
+	}
+}
+
+func noted(numbers []tcpvet.Number, v float64, rounded bool) bool {
+	for _, n := range numbers {
+		if n.Value == v || rounded && n.Value-v < 0.0051 && v-n.Value < 0.0051 {
+			return true
+		}
+	}
+	return false
+}
+
+func find(t *testing.T, p played, name string) *lab.Step {
+	t.Helper()
+	i := slices.IndexFunc(p.Steps, func(s plainStep) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("the story has no step %s", name)
+	}
+	return &lab.Step{Shown: p.Steps[i].Shown, Ends: p.Steps[i].Ends, Numbers: p.Steps[i].Numbers}
+}
+
+// lines counts the lines of ss that begin with the state and have the text.
+func lines(ss, state, text string) (n int) {
+	for line := range strings.Lines(ss) {
+		if strings.HasPrefix(line, state+" ") && strings.Contains(strings.Join(strings.Fields(line), " ")+" ", text) {
+			n++
+		}
+	}
+	return n
+}
+
+// A soft limit of descriptors that is too low is raised; a hard one is told
+// before anything starts.
+func TestDescriptorLimits(t *testing.T) {
+	prlimit := kerneltest.Tool(t, "prlimit")
+	limited := func(limits string) *exec.Cmd {
+		cmd := command(t, testOrder{Ports: 100, Patience: impatient})
+		cmd.Path, cmd.Args = prlimit, []string{"prlimit", "--nofile=" + limits, testBinary(t)}
+		return cmd
+	}
+	// 100 connections, 10 more, and 32 for the process itself.
+	p := play(t, limited("64:142"))
+	if got, _ := find(t, p, "leak").Number("requests_count"); got != 100 {
+		t.Errorf("under a soft limit of 64, %v requests were made, want 100", got)
+	}
+	out, err := limited("64:140").CombinedOutput()
+	want := "one process needs 142 descriptors for 100 local ports, and the hard limit is 140 (ulimit -Hn): ask for at most 98 ports, or raise the limit"
+	if err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("under a hard limit of 140: got %v: %s", err, out)
+	}
+}

@@ -1,0 +1,242 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tcpvet/tcpvet/lab"
+	"golang.org/x/sys/unix"
+)
+
+// rawClient makes requests by plain system calls, as a program in C does: it
+// sets no options, retries nothing and closes a connection only when told to.
+var rawClient = lab.Act{Name: "raw-client", Learn: func(c *lab.Cues) {
+	cl := &client{}
+	lab.On(c, clientLeak, cl.leak)
+	lab.On(c, clientOnce, cl.once)
+	lab.On(c, clientReuse, cl.reuse)
+	lab.On(c, clientClose, cl.closeOldest)
+}}
+
+// The cues of rawClient.
+const (
+	clientLeak  = "leak"  // leakOrder, leaked: a connection for each request, kept open
+	clientOnce  = "once"  // netip.AddrPort, once: a request over a connection that is closed at once
+	clientReuse = "reuse" // reuseOrder, reused: many requests over one connection
+	clientClose = "close" // struct{}, closed: close the oldest connection that is held
+)
+
+type leakOrder struct {
+	To    netip.AddrPort
+	Limit int // stop after that many; one stops at the first failure anyway
+}
+
+// leaked is what became of the requests.
+type leaked struct {
+	Opened    int
+	Low, High uint16 // the lowest and the highest local port
+	Last      uint16 // the local port of the last connection
+	Took      time.Duration
+
+	// First and Second are the median times of connect() in the first and
+	// in the second half of the connections.
+	First, Second time.Duration
+
+	Failure *failure // nil where all went well
+}
+
+type once struct {
+	Port    uint16 // the local port
+	Held    bool   // a connection that is held, to somewhere else, has that port too
+	Failure *failure
+}
+
+type reuseOrder struct {
+	To    netip.AddrPort
+	Times int
+}
+
+type reused struct {
+	Answered int
+	Port     uint16 // the local port
+	Took     time.Duration
+}
+
+type closed struct {
+	Port uint16 // the local port that it had
+	Held int    // connections still held
+}
+
+// failure is a system call that failed on the way to a connection.
+type failure struct {
+	Call  string
+	Errno int
+	Took  time.Duration
+}
+
+func (f *failure) errno() unix.Errno { return unix.Errno(f.Errno) }
+
+// name gives the C name of the error: EADDRNOTAVAIL.
+func (f *failure) name() string { return unix.ErrnoName(f.errno()) }
+
+// noPort tells whether the kernel had no local port to give.
+func (f *failure) noPort() bool {
+	return f != nil && f.Call == "connect" && f.errno() == unix.EADDRNOTAVAIL
+}
+
+// String gives what programs print.
+func (f *failure) String() string {
+	return fmt.Sprintf("%s: %s", f.Call, f.errno().Error())
+}
+
+// request is a request without a body.
+const request = "GET /stock HTTP/1.1\r\nHost: stock\r\n\r\n"
+
+type client struct{ held []int }
+
+func (c *client) leak(order leakOrder) (leaked, error) {
+	var l leaked
+	var times []time.Duration
+	begin := time.Now()
+	for l.Opened < order.Limit {
+		fd, took, fail := dial(order.To)
+		if l.Failure = fail; fail != nil {
+			break
+		}
+		c.held = append(c.held, fd)
+		if err := exchange(fd); err != nil {
+			return l, fmt.Errorf("request %d to %s: %w", l.Opened+1, order.To, err)
+		}
+		port, err := localPort(fd)
+		if err != nil {
+			return l, err
+		}
+		times = append(times, took)
+		if l.Opened == 0 || port < l.Low {
+			l.Low = port
+		}
+		l.High, l.Last = max(l.High, port), port
+		l.Opened++
+	}
+	l.Took = time.Since(begin)
+	l.First, l.Second = median(times[:len(times)/2]), median(times[len(times)/2:])
+	return l, nil
+}
+
+func (c *client) once(to netip.AddrPort) (once, error) {
+	fd, _, fail := dial(to)
+	if fail != nil {
+		return once{Failure: fail}, nil
+	}
+	defer unix.Close(fd)
+	port, err := localPort(fd)
+	if err != nil {
+		return once{}, err
+	}
+	o := once{Port: port}
+	for _, other := range c.held {
+		if p, err := localPort(other); err == nil && p == port {
+			o.Held = true
+			break
+		}
+	}
+	return o, exchange(fd)
+}
+
+func (c *client) reuse(order reuseOrder) (reused, error) {
+	begin := time.Now()
+	fd, _, fail := dial(order.To)
+	if fail != nil {
+		return reused{}, errors.New(fail.String())
+	}
+	defer unix.Close(fd)
+	port, err := localPort(fd)
+	if err != nil {
+		return reused{}, err
+	}
+	r := reused{Port: port}
+	for r.Answered < order.Times {
+		if err := exchange(fd); err != nil {
+			return r, fmt.Errorf("request %d over one connection to %s: %w", r.Answered+1, order.To, err)
+		}
+		r.Answered++
+	}
+	r.Took = time.Since(begin)
+	return r, nil
+}
+
+func (c *client) closeOldest(struct{}) (closed, error) {
+	if len(c.held) == 0 {
+		return closed{}, errors.New("no connection is held")
+	}
+	fd := c.held[0]
+	port, err := localPort(fd)
+	if err != nil {
+		return closed{}, err
+	}
+	c.held = c.held[1:]
+	return closed{Port: port, Held: len(c.held)}, unix.Close(fd)
+}
+
+// dial opens a connection and times connect() alone.
+func dial(to netip.AddrPort) (fd int, took time.Duration, fail *failure) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, failed("socket", err, 0)
+	}
+	begin := time.Now()
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	took = time.Since(begin)
+	if err != nil {
+		unix.Close(fd)
+		return 0, took, failed("connect", err, took)
+	}
+	return fd, took, nil
+}
+
+func failed(call string, err error, took time.Duration) *failure {
+	var errno unix.Errno
+	errors.As(err, &errno)
+	return &failure{Call: call, Errno: int(errno), Took: took}
+}
+
+// exchange makes a request and reads the whole answer.
+func exchange(fd int) error {
+	if _, err := unix.Write(fd, []byte(request)); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	for rest := len(answer); rest > 0; {
+		var b [len(answer)]byte
+		n, err := unix.Read(fd, b[:rest])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		case n == 0:
+			return io.ErrUnexpectedEOF
+		}
+		rest -= n
+	}
+	return nil
+}
+
+func localPort(fd int) (uint16, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, fmt.Errorf("read the local address: %w", err)
+	}
+	return uint16(sa.(*unix.SockaddrInet4).Port), nil
+}
+
+func median(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[len(d)/2]
+}
