@@ -84,9 +84,10 @@ func (sc *Scenario) Check(o Options) error {
 	case o.Ports < MinPorts || o.Ports > MaxPorts:
 		return fmt.Errorf("stage %s: %d local ports asked for: take an even number from %d to %d", sc.Name, o.Ports, MinPorts, MaxPorts)
 	case o.Ports%2 != 0:
-		// __inet_hash_connect walks the range in steps of two and
-		// leaves out the last port of an odd one.
-		return fmt.Errorf("stage %s: %d local ports asked for: take an even number, the kernel never gives out the last port of an odd range", sc.Name, o.Ports)
+		// __inet_hash_connect makes the number of ports that it tries
+		// even: whether it comes to the last one of an odd range hangs
+		// on where it begins.
+		return fmt.Errorf("stage %s: %d local ports asked for: take an even number, the kernel comes to the last port of an odd range only by chance", sc.Name, o.Ports)
 	}
 	// Go raises the soft limit to the hard one when a program starts.
 	var limit syscall.Rlimit
