@@ -1,14 +1,22 @@
 // Package vet is the engine: it judges a Case by rules and reports what they
-// found and what could not be judged.
+// found and what could not be judged. It also holds what several rules work
+// with: sums per holder, the room that a tuple has left, and the words in which
+// findings are put.
 package vet
 
 import "github.com/tcpvet/tcpvet"
 
-// Rule is one thing that can be wrong. Judge is pure: it reads the Case alone.
+// Rule is one thing that can be wrong.
 type Rule struct {
 	Name  string       // as in its folder, page and script: "close-wait-leak"
 	Doc   Doc          // its manual page
 	Needs tcpvet.Facts // without all of these it is skipped
+
+	// Judge is pure: it reads the Case alone, and changes nothing in it.
+	// Patience is above 0. It names the rule in each finding, and its first
+	// Number is the finding's size: how many sockets or ports it is about.
+	// Evidence.Got is what Evidence.Check prints on a host that stands
+	// still, with the thousands set off by commas.
 	Judge func(tcpvet.Case) []tcpvet.Finding
 }
 

@@ -1,0 +1,178 @@
+package closewaitleak
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// leak is what one process keeps toward one service, or toward several.
+type leak struct {
+	vet.Holding
+	owner      tcpvet.Process // who is to close: the holder, or the listener's for what was never accepted
+	unaccepted bool
+	services   int    // how many were summed up
+	before     uint64 // how many there were at the earlier look
+
+	severity tcpvet.Severity
+	older    uint64 // past patience, all where no age is known
+	growth   inflow
+	ports    *ports // nil where they are not known, or none are taken
+	files    *files // nil where they are not known
+}
+
+// inflow is how many came in how long; over is 0 where that is not known.
+type inflow struct {
+	count uint64
+	over  time.Duration
+}
+
+func (g inflow) perSecond() float64 {
+	if g.over <= 0 {
+		return 0
+	}
+	return float64(g.count) / g.over.Seconds()
+}
+
+// ports is where a leak stands with the ports of its tuple.
+type ports struct {
+	vet.Headroom
+	tuple tcpvet.Tuple
+	mine  int           // ports that the leak takes
+	rate  float64       // how many CLOSE-WAIT takes per second, whoever holds it
+	last  time.Duration // until none is left at that rate, 0 where that is not in sight
+}
+
+// files is where its process stands with its descriptors.
+type files struct {
+	open, limit uint64
+	last        time.Duration
+}
+
+func (f files) ratio() float64 { return float64(f.open) / float64(f.limit) }
+
+func (l *leak) count() uint64 { return uint64(l.States[tcpvet.CloseWait]) }
+func (l *leak) aged() bool    { return l.CloseWaitAge != nil }
+
+// atLeast counts those that have surely been in CLOSE-WAIT for d.
+func (l *leak) atLeast(d time.Duration) uint64 {
+	var n uint64
+	for k := range l.CloseWaitAge {
+		n += l.CloseWaitAge[k].AtLeast(d)
+	}
+	if n == 0 && l.Oldest != nil && l.Oldest.Age.Low >= d {
+		return 1 // in the bucket that d itself lies in
+	}
+	return n
+}
+
+// passing tells that most of the growth may be connections that are about to be
+// closed.
+func (l *leak) passing() bool {
+	if !l.aged() {
+		return false
+	}
+	young := l.atLeast(0) - l.atLeast(transit)
+	return 2*young > l.growth.count
+}
+
+// judgement is what judging one Case works with.
+type judgement struct {
+	tcpvet.Case
+	room   vet.Room
+	before map[vet.Held]uint64
+	counts map[place]uint64
+	totals map[tcpvet.NetnsID]uint64
+}
+
+// place is what ss can count: it does not tell processes apart.
+type place struct {
+	netns   tcpvet.NetnsID
+	role    tcpvet.Role
+	service netip.AddrPort
+}
+
+func closeWaiting(_ tcpvet.Group, t *tcpvet.Tally) bool { return t.States[tcpvet.CloseWait] > 0 }
+
+func judge(c tcpvet.Case) []tcpvet.Finding {
+	held := vet.Holdings(&c.Now, closeWaiting)
+	if len(held) == 0 {
+		return nil
+	}
+	j := &judgement{Case: c, room: vet.NewRoom(&c.Now), counts: make(map[place]uint64), totals: make(map[tcpvet.NetnsID]uint64)}
+	if c.Before != nil {
+		j.before = make(map[vet.Held]uint64)
+		for _, h := range vet.Holdings(c.Before, closeWaiting) {
+			j.before[h.Held] = uint64(h.States[tcpvet.CloseWait])
+		}
+	}
+	leaks := make([]leak, len(held))
+	for i, h := range held {
+		n := uint64(h.States[tcpvet.CloseWait])
+		j.counts[place{h.Netns, h.Role, h.Service}] += n
+		j.totals[h.Netns] += n
+		leaks[i] = j.weigh(leak{Holding: h, services: 1, before: j.before[h.Held]})
+	}
+	var findings []tcpvet.Finding
+	for _, l := range j.sumUp(leaks) {
+		if l.severity >= tcpvet.Info {
+			findings = append(findings, j.finding(&l))
+		}
+	}
+	return findings
+}
+
+// sumUp makes one leak of the small ones of each process.
+func (j *judgement) sumUp(leaks []leak) []leak {
+	byOwner := func(a, b leak) int {
+		return cmp.Or(
+			cmp.Compare(a.Netns, b.Netns),
+			cmp.Compare(a.owner.PID, b.owner.PID), cmp.Compare(a.owner.Start, b.owner.Start),
+			cmp.Compare(a.Role, b.Role),
+			compareBool(a.unaccepted, b.unaccepted),
+		)
+	}
+	slices.SortStableFunc(leaks, func(a, b leak) int {
+		return cmp.Or(byOwner(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.count(), a.count()))
+	})
+	var out []leak
+	for len(leaks) > 0 {
+		n := 1
+		for n < len(leaks) && byOwner(leaks[0], leaks[n]) == 0 {
+			n++
+		}
+		own := 0
+		for own < min(n, named) && leaks[own].severity >= tcpvet.Warning && leaks[own].Service.IsValid() {
+			own++
+		}
+		out = append(out, leaks[:own]...)
+		if rest := leaks[own:n]; len(rest) > 0 {
+			sum := rest[0]
+			for i := range rest[1:] {
+				sum.Merge(&rest[1+i].Holding)
+				sum.services++
+				sum.before += rest[1+i].before
+			}
+			if len(rest) > 1 {
+				sum = j.weigh(sum)
+			}
+			out = append(out, sum)
+		}
+		leaks = leaks[n:]
+	}
+	return out
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}

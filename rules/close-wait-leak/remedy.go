@@ -1,0 +1,72 @@
+package closewaitleak
+
+import (
+	"fmt"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// selection is what ss can select of the leak: it knows no processes.
+func (l *leak) selection() vet.Selection {
+	s := vet.Selection{State: tcpvet.CloseWait}
+	if l.Role == tcpvet.Client {
+		s.Remote = l.Service
+	} else {
+		s.Local = l.Service
+	}
+	return s
+}
+
+func (j *judgement) evidence(l *leak) []tcpvet.Evidence {
+	var out []tcpvet.Evidence
+	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok {
+		what, n := "connections in CLOSE-WAIT there, of every process", j.counts[place{l.Netns, l.Role, l.Service}]
+		if !l.Service.IsValid() {
+			what, n = "connections in CLOSE-WAIT in this namespace, of every process", j.totals[l.Netns]
+		}
+		out = append(out, tcpvet.Evidence{What: what, Got: vet.Count(n), Check: enter + l.selection().Count()})
+	}
+	if f := l.files; f != nil {
+		out = append(out, tcpvet.Evidence{
+			What: "open descriptors of " + vet.ProcessText(&j.Now, l.owner), Got: vet.Count(f.open),
+			Check: fmt.Sprintf("ls /proc/%d/fd | wc -l", l.owner.PID),
+		})
+	}
+	return out
+}
+
+// codeTexts say what to close, by the language of vet.Language.
+var codeTexts = map[string]string{
+	"python": "close the response or the session",
+	"java":   "close the response, its entity and the client: try-with-resources",
+	"node":   "consume or destroy the response, and destroy the agent",
+	"php":    "close the handle, and end the worker after some requests",
+	"ruby":   "finish the session, or open it with a block",
+	"nginx":  "look for the module or script that keeps the connection: nginx itself closes what its peer has closed",
+	"":       "close the response body, or the connection, in every path",
+}
+
+func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
+	if l.unaccepted {
+		return []tcpvet.Remedy{tcpvet.Advise{
+			Code: true, Text: "make the process call accept() again: look for what blocks it, or for descriptors that ran out",
+			Run: "tcpvet explain accept-queue-full",
+		}}
+	}
+	out := []tcpvet.Remedy{tcpvet.Advise{Code: true, Text: codeTexts[vet.Language(info)], Run: vet.FixTopic(info)}}
+	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok && l.Role == tcpvet.Client && l.Service.IsValid() {
+		out = append(out, tcpvet.Destroy{
+			Netns: l.Netns, Prefix: enter, State: tcpvet.CloseWait, Filter: l.selection().Filter(),
+			Why: "frees ports, not descriptors; needs root and a kernel with CONFIG_INET_DIAG_DESTROY; ss -K closes all that its filter selects, other processes' sockets too",
+		})
+	}
+	if l.owner.Known() {
+		restart := "restart " + vet.ProcessText(&j.Now, l.owner)
+		if info.Unit != "" {
+			restart += " (" + vet.Plain(info.Unit) + ")"
+		}
+		out = append(out, tcpvet.Advise{Text: restart + ": that gives back its ports and its descriptors, until it leaks again"})
+	}
+	return out
+}

@@ -1,0 +1,160 @@
+package finwait2pileup
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// place is a service, as one of its ends sees it. netns is 0 for an address
+// that is the same in every namespace.
+type place struct {
+	netns   tcpvet.NetnsID
+	role    tcpvet.Role
+	service netip.AddrPort
+}
+
+func at(ns tcpvet.NetnsID, role tcpvet.Role, service netip.AddrPort) place {
+	if !service.Addr().IsLoopback() {
+		ns = 0
+	}
+	return place{ns, role, service}
+}
+
+func other(r tcpvet.Role) tcpvet.Role {
+	if r == tcpvet.Client {
+		return tcpvet.Server
+	}
+	return tcpvet.Client
+}
+
+// closer is who keeps the other end in CLOSE-WAIT.
+type closer struct {
+	holder tcpvet.Process
+	count  uint32
+}
+
+func (o closer) text(c *tcpvet.Census) string {
+	if o.holder == tcpvet.Nobody && c.Facts.Has(tcpvet.FactHolders) {
+		return "a listener that has not accepted them"
+	}
+	return vet.ProgramText(c, o.holder)
+}
+
+func judge(c tcpvet.Case) []tcpvet.Finding {
+	held := vet.Holdings(&c.Now, func(_ tcpvet.Group, t *tcpvet.Tally) bool { return t.States[tcpvet.FinWait2] >= some })
+	if len(held) == 0 {
+		return nil
+	}
+	piled := make(map[place]uint64)   // FIN-WAIT-2 of every process: what ss counts
+	resting := make(map[place]uint64) // TIME-WAIT
+	closers := make(map[place]closer) // the largest CLOSE-WAIT at the other end
+	exact := func(g tcpvet.Group) place { return place{g.Netns, g.Role, g.Service} }
+	for g, t := range c.Now.Groups {
+		piled[exact(g)] += uint64(t.States[tcpvet.FinWait2])
+		resting[exact(g)] += uint64(t.States[tcpvet.TimeWait])
+		n := t.States[tcpvet.CloseWait]
+		if p := at(g.Netns, other(g.Role), g.Service); n > closers[p].count {
+			closers[p] = closer{g.Holder, n}
+		}
+	}
+	var findings []tcpvet.Finding
+	for _, h := range held {
+		here := place{h.Netns, h.Role, h.Service}
+		n := h.States[tcpvet.FinWait2]
+		if !h.Service.IsValid() || float64(n) < slow*float64(resting[here]) {
+			continue
+		}
+		p := pileup{Holding: h, all: piled[here], kind: "half-closed"}
+		switch {
+		case !c.Now.Facts.Has(tcpvet.FactMini):
+			p.kind = ""
+		case h.Mini == n:
+			p.kind = "orphaned"
+		}
+		if o := closers[at(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
+			p.closer = o
+		}
+		findings = append(findings, p.finding(&c.Now))
+	}
+	return findings
+}
+
+type pileup struct {
+	vet.Holding
+	all    uint64
+	kind   string
+	closer closer // count 0 where the other end is not on this host
+}
+
+func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
+	n := p.States[tcpvet.FinWait2]
+	info := c.Processes[p.Holder]
+	f := tcpvet.Finding{
+		Rule: name, Severity: tcpvet.Info, Kind: p.kind,
+		Subject: tcpvet.Subject{Netns: p.Netns, Container: info.Container, Service: p.Service, Services: 1, Local: p.Local()},
+		Numbers: []tcpvet.Number{
+			{Name: "fin_wait_2_sockets", Value: float64(n)},
+			{Name: "orphaned_sockets", Value: float64(p.Mini)},
+		},
+	}
+	if n >= many && p.closer.count == 0 {
+		f.Severity = tcpvet.Warning
+	}
+	who, selection := "", vet.Selection{State: tcpvet.FinWait2, Local: p.Service}
+	if p.Holder != tcpvet.Nobody {
+		who = vet.ProgramText(c, p.Holder)
+	}
+	if p.Holder.Known() {
+		f.Subject.Processes = append([]tcpvet.Process{p.Holder}, p.SharedWith()...)
+	}
+	about := "on " + p.Service.String()
+	if p.Role == tcpvet.Client {
+		about = "to " + p.Service.String()
+		selection = vet.Selection{State: tcpvet.FinWait2, Remote: p.Service}
+	}
+	f.Title = vet.Heading(c, p.Netns, info.Container, who, about)
+	f.Detail = p.detail(c)
+	if enter, ok := vet.Enter(c, p.Netns, p.Holder); ok {
+		f.Evidence = []tcpvet.Evidence{{
+			What: "connections in FIN-WAIT-2 there, of every process", Got: vet.Count(p.all), Check: enter + selection.Count(),
+		}}
+	}
+	if p.kind == "half-closed" {
+		f.Remedies = append(f.Remedies, tcpvet.Advise{
+			Code: true, Text: "after shutdown() read to the end, with a time limit, and then close()", Run: "tcpvet explain close",
+		})
+	}
+	remote := tcpvet.Advise{Code: true, Text: "run tcpvet diagnose on the remote host, and correct the application that keeps these connections in CLOSE-WAIT", Run: "tcpvet explain close-wait-leak"}
+	if p.closer.count > 0 {
+		remote.Text = "correct the program at the other end, " + p.closer.text(c) + ", which keeps these connections in CLOSE-WAIT"
+	}
+	f.Remedies = append(f.Remedies, remote)
+	return f
+}
+
+func (p *pileup) detail(c *tcpvet.Census) []string {
+	n := p.States[tcpvet.FinWait2]
+	d := []string{fmt.Sprintf("This side closed %s, the other end acknowledged it and did not close.", vet.Counted(n, "connection"))}
+	switch p.kind {
+	case "orphaned":
+		text := "No process holds them: the kernel ends each after tcp_fin_timeout"
+		ns := c.Netns[p.Netns]
+		if v, ok := ns.SysctlInt("net.ipv4.tcp_fin_timeout"); ok && v > 0 {
+			text += fmt.Sprintf(" (%s here), so some %s came in over that time", vet.Duration(time.Duration(v)*time.Second), vet.PerSecond(float64(n)/float64(v)))
+		}
+		d = append(d, text+".")
+	case "half-closed":
+		d = append(d, "A process still holds them, after shutdown(): no timer ends them.")
+	default:
+		d = append(d, "This input does not tell whether a process still holds them.")
+	}
+	if p.closer.count > 0 {
+		return append(d, fmt.Sprintf("The other end is on this host: %s has %s in CLOSE-WAIT.",
+			p.closer.text(c), vet.Count(p.closer.count)))
+	}
+	return append(d, "The remote application holds the other ends in CLOSE-WAIT.")
+}

@@ -1,0 +1,155 @@
+package portexhaustion
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
+	f := tcpvet.Finding{
+		Rule: name, Severity: s.severity, Kind: s.kind,
+		Subject: tcpvet.Subject{Netns: s.tuple.Netns, Service: s.tuple.Remote, Services: 1, Local: s.tuple.Local},
+		Detail:  s.detail(c),
+		Numbers: s.numbers(),
+	}
+	if first := s.first(); first.Known() {
+		f.Subject.Container = c.Processes[first].Container
+	}
+	for _, h := range s.holders {
+		if h.process.Known() {
+			f.Subject.Processes = append(f.Subject.Processes, h.process)
+		}
+	}
+	between := s.tuple.Local.String() + " to " + s.tuple.Remote.String()
+	f.Title = vet.Heading(c, s.tuple.Netns, f.Subject.Container, between, s.headline())
+	if s.holds(tcpvet.TimeWait, leaking) && !vet.ReuseKnown(c, s.tuple.Netns) {
+		f.Certainty = tcpvet.Likely
+		f.Detail = append(f.Detail, "Whether the kernel would reuse the TIME-WAITs is not known here, so all of them count as taken.")
+	}
+	enter, ok := vet.Enter(c, s.tuple.Netns, s.first())
+	if ok {
+		f.Evidence = s.evidence(c, enter)
+	}
+	f.Remedies = s.remedies(c, enter, ok)
+	return f
+}
+
+func (s *shortage) headline() string {
+	if s.Left == 0 {
+		return "no local port left"
+	}
+	return vet.Percent(s.LeftRatio()) + " of the local ports left"
+}
+
+func (s *shortage) detail(c *tcpvet.Census) []string {
+	first := fmt.Sprintf("%s of %s local ports are taken, %s are left.", vet.Count(s.Taken), vet.Count(s.Usable()), vet.Count(s.Left))
+	if s.Left == 0 {
+		first = fmt.Sprintf("%s of %s local ports are taken, none is left: connect() fails with EADDRNOTAVAIL (99) now; other destinations still connect.",
+			vet.Count(s.Taken), vet.Count(s.Usable()))
+	}
+	d := []string{first + s.rangeText(c)}
+	var states []string
+	for _, state := range s.states() {
+		states = append(states, fmt.Sprintf("%s %s", vet.Count(s.budget.Taken[state]), state))
+	}
+	text := "By state: " + strings.Join(states, ", ") + "."
+	if n := s.budget.ReusableTimeWait; n > 0 {
+		text += fmt.Sprintf(" Another %s TIME-WAIT would be reused now and are not counted.", vet.Count(n))
+	}
+	d = append(d, text)
+	if text := s.holderText(c); text != "" {
+		d = append(d, text)
+	}
+	if s.kind == "slow-connects" {
+		d = append(d, "Past half of the ports connect() has to search for one: some 300-700 us in place of 10 us.")
+	}
+	return append(d, s.cause())
+}
+
+// rangeText says where the rest of the range is.
+func (s *shortage) rangeText(c *tcpvet.Census) string {
+	if s.Reserved == 0 && s.Blocked == 0 {
+		return ""
+	}
+	p := c.Netns[s.tuple.Netns].Ports
+	return fmt.Sprintf(" The range %d-%d holds %s; %s of them are reserved and %s kept by bind().",
+		p.Low, p.High, vet.Counted(s.Range, "port"), vet.Count(s.Reserved), vet.Count(s.Blocked))
+}
+
+func (s *shortage) holderText(c *tcpvet.Census) string {
+	const most = 3
+	if len(s.holders) == 0 || !c.Facts.Has(tcpvet.FactHolders) {
+		return ""
+	}
+	var names []string
+	for _, h := range s.holders[:min(len(s.holders), most)] {
+		who := "no process, as TIME-WAIT and orphans are"
+		if h.process != tcpvet.Nobody {
+			who = vet.ProgramText(c, h.process)
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", who, vet.Count(h.count)))
+	}
+	if more := len(s.holders) - most; more > 0 {
+		names = append(names, vet.Counted(more, "other"))
+	}
+	return "Held by " + strings.Join(names, "; ") + "."
+}
+
+// cause says in a sentence what the numbers mean.
+func (s *shortage) cause() string {
+	switch {
+	case s.boundMost():
+		return "Most of what is gone is kept by bind(): by listeners in the range, and by sockets that bind before they connect."
+	case s.holds(tcpvet.CloseWait, mostly):
+		return "CLOSE-WAIT is a leak in the program: a wider range would only delay the end."
+	case s.holds(tcpvet.TimeWait, mostly):
+		return "Connections are opened and closed faster than TIME-WAIT (60 s) gives their ports back."
+	case s.holds(tcpvet.Established, mostly):
+		return "The connections are open: too many are wanted at once, or a pool has no bound."
+	case s.holds(tcpvet.FinWait2, mostly):
+		return "The remote application does not close its side, so the ports stay in FIN-WAIT-2."
+	case s.holds(tcpvet.SynSent, mostly):
+		return "The connections are still being opened: the remote side does not answer."
+	}
+	return "No single state holds most of them."
+}
+
+func (s *shortage) numbers() []tcpvet.Number {
+	n := []tcpvet.Number{
+		{Name: "taken_ports", Value: float64(s.Taken)},
+		{Name: "range_ports", Value: float64(s.Range)},
+		{Name: "reserved_ports", Value: float64(s.Reserved)},
+		{Name: "blocked_by_bind_ports", Value: float64(s.Blocked)},
+		{Name: "left_ports", Value: float64(s.Left)},
+		{Name: "left_ratio", Value: s.LeftRatio()},
+		{Name: "reusable_time_wait_ports", Value: float64(s.budget.ReusableTimeWait)},
+	}
+	for _, state := range s.states() {
+		word := strings.ReplaceAll(strings.ToLower(state.String()), "-", "_")
+		n = append(n, tcpvet.Number{Name: word + "_ports", Value: float64(s.budget.Taken[state])})
+	}
+	return n
+}
+
+func (s *shortage) evidence(c *tcpvet.Census, enter string) []tcpvet.Evidence {
+	p := c.Netns[s.tuple.Netns].Ports
+	all := vet.Selection{Local: netip.AddrPortFrom(s.tuple.Local, 0), Remote: s.tuple.Remote, Ports: p}
+	what := "connections of the tuple, in every state"
+	if s.budget.Reserved > 0 {
+		what += ", with " + vet.Count(s.budget.Reserved) + " on reserved ports"
+	}
+	out := []tcpvet.Evidence{
+		{What: what, Got: vet.Count(s.budget.Total() + uint64(s.budget.ReusableTimeWait)), Check: enter + all.Count()},
+		vet.PortRangeEvidence(p, enter),
+	}
+	if most := s.states()[0]; most != tcpvet.TimeWait { // which holds reusable ones as well
+		one := all
+		one.State = most
+		out = append(out, tcpvet.Evidence{What: "of these in " + most.String(), Got: vet.Count(s.budget.Taken[most]), Check: enter + one.Count()})
+	}
+	return out
+}

@@ -1,0 +1,124 @@
+package portexhaustion
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// shortage is a tuple that runs out.
+type shortage struct {
+	vet.Headroom
+	tuple    tcpvet.Tuple
+	budget   *tcpvet.Budget
+	severity tcpvet.Severity
+	kind     string
+	holders  []share // who holds its ports, the most first
+}
+
+// share is how many connections of a tuple one process holds.
+type share struct {
+	process tcpvet.Process
+	count   uint64
+}
+
+func judge(c tcpvet.Case) []tcpvet.Finding {
+	now := &c.Now
+	room := vet.NewRoom(now)
+	var findings []tcpvet.Finding
+	closed := make(map[tcpvet.NetnsID]bool) // namespaces that have no port for anybody
+	for id := range now.Netns {
+		if h, ok := room.Empty(id); ok && h.Left == 0 {
+			closed[id] = true
+			findings = append(findings, noPorts(now, id, h))
+		}
+	}
+	short := make(map[tcpvet.Tuple]*shortage)
+	for t, b := range now.Tuples {
+		if !t.Remote.IsValid() || closed[t.Netns] {
+			continue // folded tuples are small ones
+		}
+		h, ok := room.Of(t)
+		if !ok || h.Taken <= 0 {
+			continue
+		}
+		if severity, kind := grade(h); severity != 0 {
+			short[t] = &shortage{Headroom: h, tuple: t, budget: b, severity: severity, kind: kind}
+		}
+	}
+	if len(short) > 0 {
+		blame(now, short)
+	}
+	for _, s := range short {
+		findings = append(findings, s.finding(now))
+	}
+	return findings
+}
+
+func grade(h vet.Headroom) (tcpvet.Severity, string) {
+	switch left := h.LeftRatio(); {
+	case h.Left == 0:
+		return tcpvet.Critical, "exhausted"
+	case left < gone:
+		return tcpvet.Critical, "nearly-exhausted"
+	case left < scarce:
+		return tcpvet.Warning, "low"
+	case left < half:
+		return tcpvet.Warning, "slow-connects"
+	}
+	return 0, ""
+}
+
+// blame finds who holds the ports, in one pass over the groups.
+func blame(c *tcpvet.Census, short map[tcpvet.Tuple]*shortage) {
+	for g, t := range c.Groups {
+		if g.Role != tcpvet.Client {
+			continue
+		}
+		if s := short[tcpvet.Tuple{Netns: g.Netns, Local: g.Local, Remote: g.Service}]; s != nil {
+			s.holders = append(s.holders, share{g.Holder, t.Total()})
+		}
+	}
+	for _, s := range short {
+		slices.SortFunc(s.holders, func(a, b share) int {
+			return cmp.Or(
+				cmp.Compare(b.count, a.count),
+				cmp.Compare(a.process.PID, b.process.PID), cmp.Compare(a.process.Start, b.process.Start),
+			)
+		})
+	}
+}
+
+// states gives the states that hold ports, the most frequent first.
+func (s *shortage) states() []tcpvet.State {
+	var states []tcpvet.State
+	for state, n := range s.budget.Taken {
+		if n > 0 {
+			states = append(states, tcpvet.State(state))
+		}
+	}
+	slices.SortStableFunc(states, func(a, b tcpvet.State) int {
+		return cmp.Compare(s.budget.Taken[b], s.budget.Taken[a])
+	})
+	return states
+}
+
+// holds tells whether the state holds that part of the ports in use.
+func (s *shortage) holds(state tcpvet.State, part float64) bool {
+	return float64(s.budget.Taken[state]) >= part*float64(s.Taken+s.Blocked)
+}
+
+// boundMost tells that bind() keeps more ports than the connections take.
+func (s *shortage) boundMost() bool { return s.Blocked > s.Taken }
+
+// first is the process that holds most, Nobody where none is known.
+func (s *shortage) first() tcpvet.Process {
+	for _, h := range s.holders {
+		if h.process.Known() {
+			return h.process
+		}
+	}
+	return tcpvet.Nobody
+}

@@ -1,0 +1,59 @@
+package portexhaustion
+
+import (
+	"fmt"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// wideLow is where a wider range may begin: above the ports that most services
+// listen on.
+const wideLow = 10240
+
+// lateBind is what to do about ports that bind() keeps.
+var lateBind = tcpvet.Advise{
+	Code: true,
+	Text: "set IP_BIND_ADDRESS_NO_PORT where a source address is bound before connect(), and move listeners out of the range",
+	Run:  "tcpvet explain ports",
+}
+
+// remedies gives what helps against the state that holds most. Where the way
+// into the namespace is not known, no setting is proposed.
+func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Remedy {
+	info := c.Processes[s.first()]
+	code := func(text, run string) tcpvet.Remedy { return tcpvet.Advise{Code: true, Text: text, Run: run} }
+	var out []tcpvet.Remedy
+	switch {
+	case s.boundMost():
+		out = append(out, lateBind)
+	case s.holds(tcpvet.CloseWait, mostly):
+		out = append(out, code("close what the peer has closed", vet.FixTopic(info)))
+	case s.holds(tcpvet.TimeWait, mostly):
+		out = append(out, code("keep connections open and use them again: a pool in place of one connection per request", "tcpvet explain time-wait"))
+		if ok {
+			out = append(out, vet.ReuseTimeWait(c, s.tuple, enter, s.Usable())...)
+		}
+	case s.holds(tcpvet.Established, mostly):
+		out = append(out, code("give the pool a bound, or share connections", "tcpvet explain ports"))
+	case s.holds(tcpvet.FinWait2, mostly):
+		out = append(out, code("have the remote application close its side", "tcpvet explain fin-wait-2-pileup"))
+	default:
+		out = append(out, code("find what opens these connections and keeps them", "tcpvet explain ports"))
+	}
+	if s.holds(tcpvet.CloseWait, leaking) {
+		if !s.holds(tcpvet.CloseWait, mostly) {
+			out = append(out, code("close what the peer has closed, which is a part of this", vet.FixTopic(info)))
+		}
+		return out // more room would only feed the leak
+	}
+	out = append(out, vet.SpreadOut(s.Usable()))
+	if p := c.Netns[s.tuple.Netns].Ports; ok && p.Low > wideLow {
+		out = append(out, tcpvet.SetSysctl{
+			Netns: s.tuple.Netns, Prefix: enter, Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", wideLow, p.High),
+			Why: fmt.Sprintf("%s ports in place of %s; first reserve what your own services listen on between %d and %d, by net.ipv4.ip_local_reserved_ports",
+				vet.Count(int(p.High)-wideLow+1), vet.Count(s.Range), wideLow, p.Low-1),
+		})
+	}
+	return out
+}

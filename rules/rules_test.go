@@ -1,0 +1,181 @@
+package rules_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/manual"
+	"github.com/tcpvet/tcpvet/rules"
+	"github.com/tcpvet/tcpvet/rules/ruletest"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// thresholds holds by hand what the design asks of each rule.
+var thresholds = map[string][]string{
+	"close-wait-leak":    {"1 socket past patience", "10 sockets past patience", "10 more between looks", "under 20.0 % of", "under 1 h", "over 80.0 % of"},
+	"port-exhaustion":    {"under 5.0 % left", "under 20.0 % left", "under 50.0 % left", "10.0 % or more", "0 ports usable"},
+	"time-wait-pressure": {"50.0 % of the tuple's ports", "80.0 % of ports / 60 s"},
+	"fin-wait-2-pileup":  {"10 sockets", "100 sockets", "10.0 % of the service's TIME-WAITs"},
+	"no-keepalive":       {"4 min", "10 sockets", "100 sockets"},
+	"accept-queue-full":  {"length above the limit", "length at the limit", "1 more between looks"},
+}
+
+func TestDocs(t *testing.T) {
+	for _, r := range rules.All {
+		d := r.Doc
+		if d.Title == "" || strings.HasSuffix(d.Title, ".") || len(d.Text) < 2 || len(d.Cure) == 0 || len(d.Never) == 0 || len(d.See) == 0 {
+			t.Errorf("%s: its page lacks a part", r.Name)
+		}
+		for _, p := range slices.Concat(d.Text, d.Cure, d.Never) {
+			if !strings.HasSuffix(p, ".") || strings.Contains(p, "\n") {
+				t.Errorf("%s: no paragraph: %q", r.Name, p)
+			}
+		}
+		var values []string
+		for _, n := range d.Numbers {
+			if n.Name == "" || n.Value == "" || len(n.Reason) < 15 {
+				t.Errorf("%s: a number without its reason: %+v", r.Name, n)
+			}
+			values = append(values, n.Value)
+		}
+		if len(thresholds[r.Name]) == 0 {
+			t.Errorf("%s: no thresholds to compare with", r.Name)
+		}
+		for _, want := range thresholds[r.Name] {
+			if !slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, want) }) {
+				t.Errorf("%s: its page does not give the threshold %q, but %q", r.Name, want, values)
+			}
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	for _, r := range rules.All {
+		if rules.Find(r.Name) != r {
+			t.Errorf("%s is not found by its name", r.Name)
+		}
+	}
+	if rules.Find("close-wait") != nil {
+		t.Error("a part of a name finds a rule")
+	}
+}
+
+// all gives every fixture of every rule.
+func all(t *testing.T) []ruletest.Fixture {
+	t.Helper()
+	var fixtures []ruletest.Fixture
+	for _, r := range rules.All {
+		for _, f := range ruletest.Load(t, filepath.Join(r.Name, "testdata")) {
+			f.Name = r.Name + "/" + f.Name
+			fixtures = append(fixtures, f)
+		}
+	}
+	return fixtures
+}
+
+// verbs are those that the command has.
+var verbs = []string{"count", "ls", "diagnose", "explain", "snapshot", "demo"}
+
+var (
+	ownCommand = regexp.MustCompile(`tcpvet (\w+)`)
+
+	// slow are commands that make a sick host sicker: ss -p is quadratic, and
+	// lsof reads every process.
+	slow = regexp.MustCompile(`\bss\s+-\w*p|\bss\s[^|]*\s-\w*p\b|\blsof\b`)
+
+	// harmful are settings and options that break something, or do nothing
+	// for what they are set for.
+	harmful = regexp.MustCompile(`tcp_tw_recycle|SO_LINGER|tcp_fin_timeout|tcp_max_tw_buckets|tcp_abort_on_overflow|nf_conntrack`)
+)
+
+// forbidden holds a finding to what the design rules out; "" where it keeps to
+// it.
+func forbidden(f tcpvet.Finding) string {
+	leak := f.Rule == "close-wait-leak"
+	if f.Rule == "port-exhaustion" {
+		leak = slices.ContainsFunc(f.Detail, func(d string) bool { return strings.Contains(d, "leak") })
+	}
+	for _, r := range f.Remedies {
+		text := r.String() + " " + r.Command()
+		if m := harmful.FindString(text); m != "" {
+			return "it advises " + m
+		}
+		if leak && (r.Risk() == tcpvet.ChangesKernel || strings.Contains(text, "sysctl") || strings.Contains(text, "port_range")) {
+			return "it advises a setting against a leak: " + text
+		}
+	}
+	text := ruletest.Text(f)
+	if m := slow.FindString(text); m != "" {
+		return "it prints " + m
+	}
+	for _, m := range ownCommand.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(verbs, m[1]) {
+			return "it names a verb that there is not: " + m[0]
+		}
+	}
+	return ""
+}
+
+func TestNeverAdvised(t *testing.T) {
+	book := manual.New(rules.All...)
+	n := 0
+	for _, f := range all(t) {
+		for _, found := range vet.Run(f.Case, rules.All).Findings {
+			n++
+			if why := forbidden(found); why != "" {
+				t.Errorf("%s: %s: %s\n%s", f.Name, found.Rule, why, ruletest.Text(found))
+			}
+			for _, r := range found.Remedies {
+				topic, ok := strings.CutPrefix(r.Command(), "tcpvet explain ")
+				if !ok {
+					continue
+				}
+				if _, near, ok := book.Find(topic); !ok {
+					t.Errorf("%s: %s names the topic %q, which the manual lacks (near: %v)", f.Name, found.Rule, topic, near)
+				}
+			}
+		}
+	}
+	if n < 25 {
+		t.Errorf("only %d findings were looked at", n)
+	}
+}
+
+// TestForbidden sees that the test above would notice.
+func TestForbidden(t *testing.T) {
+	advise := func(text string) tcpvet.Finding {
+		return tcpvet.Finding{Remedies: []tcpvet.Remedy{tcpvet.Advise{Text: text}}}
+	}
+	check := func(line string) tcpvet.Finding {
+		return tcpvet.Finding{Evidence: []tcpvet.Evidence{{Check: line}}}
+	}
+	leak := tcpvet.Finding{Rule: "close-wait-leak", Remedies: []tcpvet.Remedy{tcpvet.SetSysctl{Name: "net.ipv4.ip_local_port_range", Value: "1024 65535"}}}
+	for _, f := range []tcpvet.Finding{
+		advise("set SO_LINGER to 0"), advise("try tcp_tw_recycle"), advise("lower tcp_fin_timeout"), advise("run tcpvet fix close"),
+		check("ss -tanp | wc -l"), check("ss -Htn state close-wait -p"), check("lsof -i"), leak,
+	} {
+		if forbidden(f) == "" {
+			t.Errorf("nothing is found wrong with\n%s", ruletest.Text(f))
+		}
+	}
+	if why := forbidden(check("ss -Htan src 10.0.0.5 dst 10.0.3.7:8080 sport ge :1 | wc -l")); why != "" {
+		t.Errorf("a sound command is refused: %s", why)
+	}
+}
+
+// TestOtherFactsAreSkipped judges what says next to nothing.
+func TestOtherFactsAreSkipped(t *testing.T) {
+	r := vet.Run(tcpvet.Case{}, rules.All)
+	var skipped []string
+	for _, s := range r.Skipped {
+		skipped = append(skipped, s.Rule)
+	}
+	want := []string{"port-exhaustion", "time-wait-pressure", "fin-wait-2-pileup", "no-keepalive", "accept-queue-full"}
+	if !slices.Equal(skipped, want) || len(r.Findings) != 0 {
+		t.Errorf("skipped %v, want %v; %d findings", skipped, want, len(r.Findings))
+	}
+}

@@ -1,0 +1,282 @@
+package ruletest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/fold"
+)
+
+// taken is when each fixture's look was.
+var taken = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+
+// Fixture is a case and what a rule has to say of it.
+type Fixture struct {
+	Name  string // the file's, without its extension
+	Case  tcpvet.Case
+	Cured *tcpvet.Case // nil for none
+	Want  []string     // a paragraph for each finding
+}
+
+// Load reads the fixtures of a folder.
+func Load(t testing.TB, dir string) []Fixture {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixture in %s (%v)", dir, err)
+	}
+	fixtures := make([]Fixture, len(files))
+	for i, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fixtures[i] = Parse(t, file, b)
+	}
+	return fixtures
+}
+
+// Parse reads one fixture; file is its name.
+func Parse(t testing.TB, file string, b []byte) Fixture {
+	t.Helper()
+	f := Fixture{Name: strings.TrimSuffix(filepath.Base(file), ".txtar")}
+	a := txtar.Parse(b)
+	if len(strings.TrimSpace(string(a.Comment))) < 20 {
+		t.Fatalf("%s: the comment does not say what the case is", file)
+	}
+	parts := make(map[string]string)
+	for _, part := range a.Files {
+		parts[part.Name] = string(part.Data)
+	}
+	look := func(name string) *setting {
+		text, ok := parts[name+".txt"]
+		if !ok {
+			return nil
+		}
+		s := &setting{file: file + ": " + name, netns: tcpvet.Netns{Sysctls: map[string]string{}, Counters: map[string]uint64{}}}
+		s.read(t, parts["settings.txt"])
+		s.read(t, parts[name+".settings.txt"])
+		s.census = s.look(t, repeat(text))
+		return s
+	}
+	now, before, cured := look("now"), look("before"), look("cured")
+	if now == nil {
+		t.Fatalf("%s: now.txt is missing", file)
+	}
+	f.Case = tcpvet.Case{Now: now.census, Patience: now.patience}
+	if before != nil {
+		before.census.Taken = taken.Add(-now.before)
+		f.Case.Before = &before.census
+	}
+	if cured != nil {
+		f.Cured = &tcpvet.Case{Now: cured.census, Patience: cured.patience}
+	}
+	want, ok := parts["want.txt"]
+	if !ok {
+		t.Fatalf("%s: want.txt is missing", file)
+	}
+	for paragraph := range strings.SplitSeq(want, "\n\n") {
+		if p := strings.TrimSpace(paragraph); p != "" {
+			f.Want = append(f.Want, p)
+		}
+	}
+	return f
+}
+
+var (
+	repeated = regexp.MustCompile(`^(\d+) \* (.*)$`)
+	counting = regexp.MustCompile(`\{(\d+)\+(\d*)\}`)
+)
+
+// repeat writes out the lines that stand for many.
+func repeat(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		m := repeated.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			b.WriteString(line)
+			continue
+		}
+		n, _ := strconv.Atoi(m[1])
+		for i := range n {
+			b.WriteString(counting.ReplaceAllStringFunc(m[2], func(c string) string {
+				p := counting.FindStringSubmatch(c)
+				first, _ := strconv.Atoi(p[1])
+				step := 1
+				if p[2] != "" {
+					step, _ = strconv.Atoi(p[2])
+				}
+				return strconv.Itoa(first + i*step)
+			}))
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// setting is what a fixture says of the host at one look.
+type setting struct {
+	file      string
+	netns     tcpvet.Netns
+	processes map[int32]tcpvet.ProcessInfo
+	gaps      []tcpvet.Gap
+	patience  time.Duration
+	before    time.Duration
+	census    tcpvet.Census
+}
+
+func (s *setting) read(t testing.TB, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := s.line(line); err != nil {
+			t.Fatalf("%s: %q: %v", s.file, line, err)
+		}
+	}
+}
+
+func (s *setting) line(line string) error {
+	word, rest, _ := strings.Cut(line, " ")
+	rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), "="))
+	var err error
+	switch word {
+	case "ports":
+		s.netns.Ports = new(tcpvet.Ports)
+		s.netns.Ports.Low, s.netns.Ports.High, err = span(rest)
+	case "reserved":
+		for part := range strings.SplitSeq(rest, ",") {
+			low, high, err := span(part)
+			if err != nil {
+				return err
+			}
+			s.netns.Ports.Reserved.Add(low, high)
+		}
+	case "address":
+		var p netip.Prefix
+		p, err = netip.ParsePrefix(rest)
+		s.netns.Addresses = append(s.netns.Addresses, tcpvet.Address{Prefix: p, Up: true})
+	case "patience":
+		s.patience, err = time.ParseDuration(rest)
+	case "before":
+		s.before, err = time.ParseDuration(rest)
+	case "netns":
+		s.netns.ID, s.netns.Names = 4026532177, []string{rest}
+	case "process":
+		err = s.process(rest)
+	case "gap":
+		what, needs, _ := strings.Cut(rest, " needs=")
+		s.gaps = append(s.gaps, tcpvet.Gap{What: what, Needs: needs, Err: "permission denied"})
+	default:
+		if strings.Contains(word, ".") {
+			s.netns.Sysctls[word] = rest
+			return nil
+		}
+		s.netns.Counters[word], err = strconv.ParseUint(rest, 10, 64)
+	}
+	return err
+}
+
+func span(text string) (low, high uint16, err error) {
+	a, b, two := strings.Cut(strings.TrimSpace(text), "-")
+	if !two {
+		b = a
+	}
+	l, err1 := strconv.ParseUint(a, 10, 16)
+	h, err2 := strconv.ParseUint(b, 10, 16)
+	if err1 != nil || err2 != nil || h < l {
+		return 0, 0, fmt.Errorf("no range of ports: %q", text)
+	}
+	return uint16(l), uint16(h), nil
+}
+
+var field = regexp.MustCompile(`(\w+)=("[^"]*"|\S+)`)
+
+func (s *setting) process(text string) error {
+	word, rest, _ := strings.Cut(text, " ")
+	pid, err := strconv.ParseInt(word, 10, 32)
+	if err != nil {
+		return err
+	}
+	var i tcpvet.ProcessInfo
+	for _, m := range field.FindAllStringSubmatch(rest, -1) {
+		value := strings.Trim(m[2], `"`)
+		switch m[1] {
+		case "exe":
+			i.Exe = value
+		case "args":
+			i.Args = strings.Fields(value)
+		case "unit":
+			i.Unit = value
+		case "container":
+			i.Container = &tcpvet.Container{ID: strings.Repeat("0", 64), Name: value}
+		case "fds":
+			_, err = fmt.Sscanf(value, "%d/%d", &i.Descriptors, &i.DescriptorLimit)
+		default:
+			err = fmt.Errorf("unknown field %q", m[1])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.processes == nil {
+		s.processes = make(map[int32]tcpvet.ProcessInfo)
+	}
+	s.processes[int32(pid)] = i
+	return nil
+}
+
+// look folds the text as the command would, with the settings put in.
+func (s *setting) look(t testing.TB, text string) tcpvet.Census {
+	t.Helper()
+	src, err := source.File(strings.NewReader(text), source.FileOptions{Ports: s.netns.Ports, Taken: taken})
+	if err != nil {
+		t.Fatalf("%s: %v", s.file, err)
+	}
+	f := fold.New(fold.Options{})
+	if err := src.Look(context.Background(), source.Query{}, furnished{f, s}); err != nil {
+		t.Fatalf("%s: %v", s.file, err)
+	}
+	c := f.Census()
+	c.Taken, c.Source, c.Facts, c.Whole = taken, src.Name(), src.Facts(^tcpvet.Facts(0)), true
+	if len(s.netns.Sysctls) > 0 {
+		c.Facts |= tcpvet.FactSysctls
+	}
+	if len(s.netns.Counters) > 0 {
+		c.Facts |= tcpvet.FactCounters
+	}
+	c.Gaps = append(c.Gaps, s.gaps...)
+	return c
+}
+
+// furnished adds the settings to what the text tells.
+type furnished struct {
+	tcpvet.Observer
+	s *setting
+}
+
+func (f furnished) Netns(tcpvet.Netns) { f.Observer.Netns(f.s.netns) }
+
+func (f furnished) Process(p tcpvet.Process, told tcpvet.ProcessInfo) {
+	i := f.s.processes[p.PID]
+	i.Comm, i.Netns = told.Comm, f.s.netns.ID
+	f.Observer.Process(p, i)
+}
+
+func (f furnished) Socket(s *tcpvet.Socket) error {
+	s.Netns = f.s.netns.ID
+	return f.Observer.Socket(s)
+}

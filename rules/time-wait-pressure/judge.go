@@ -1,0 +1,144 @@
+package timewaitpressure
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// pressure is a tuple whose ports rest.
+type pressure struct {
+	vet.Headroom
+	tuple  tcpvet.Tuple
+	budget *tcpvet.Budget
+	kind   string
+	users  []tcpvet.Process // who has other connections to the endpoint
+}
+
+func (p *pressure) resting() uint32 { return p.budget.Taken[tcpvet.TimeWait] }
+
+// perSecond is how many came into TIME-WAIT: the larger of the two rates.
+func perSecond(b tcpvet.Births) float64 {
+	return max(float64(b.Last60s)/60, float64(b.Last10s)/10)
+}
+
+func judge(c tcpvet.Case) []tcpvet.Finding {
+	now := &c.Now
+	room := vet.NewRoom(now)
+	pressed := make(map[tcpvet.Tuple]*pressure)
+	for t, b := range now.Tuples {
+		if !t.Remote.IsValid() || b.Taken[tcpvet.TimeWait] == 0 {
+			continue
+		}
+		h, ok := room.Of(t)
+		if !ok || h.Usable() <= 0 {
+			continue
+		}
+		p := &pressure{Headroom: h, tuple: t, budget: b}
+		switch {
+		case float64(p.resting()) >= held*float64(h.Usable()):
+			p.kind = "ports-held"
+		case b.ReusableTimeWait == 0 && perSecond(b.TimeWaitBorn) >= near*vet.Sustainable(h.Usable()):
+			p.kind = "rate"
+		default:
+			continue
+		}
+		pressed[t] = p
+	}
+	if len(pressed) == 0 {
+		return nil
+	}
+	for g := range now.Groups {
+		p := pressed[tcpvet.Tuple{Netns: g.Netns, Local: g.Local, Remote: g.Service}]
+		if p != nil && g.Role == tcpvet.Client && g.Holder.Known() {
+			p.users = append(p.users, g.Holder)
+		}
+	}
+	var findings []tcpvet.Finding
+	for _, p := range pressed {
+		slices.SortFunc(p.users, func(a, b tcpvet.Process) int {
+			return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
+		})
+		findings = append(findings, p.finding(now))
+	}
+	return findings
+}
+
+func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
+	f := tcpvet.Finding{
+		Rule: name, Severity: tcpvet.Warning, Kind: p.kind,
+		Subject: tcpvet.Subject{Netns: p.tuple.Netns, Processes: p.users, Service: p.tuple.Remote, Services: 1, Local: p.tuple.Local},
+		Detail:  p.detail(c),
+		Numbers: []tcpvet.Number{
+			{Name: "time_wait_ports", Value: float64(p.resting())},
+			{Name: "reusable_time_wait_ports", Value: float64(p.budget.ReusableTimeWait)},
+			{Name: "usable_ports", Value: float64(p.Usable())},
+			{Name: "left_ports", Value: float64(p.Left)},
+			{Name: "born_last_10s_sockets", Value: float64(p.budget.TimeWaitBorn.Last10s)},
+			{Name: "born_last_60s_sockets", Value: float64(p.budget.TimeWaitBorn.Last60s)},
+			{Name: "rate_per_s", Value: perSecond(p.budget.TimeWaitBorn)},
+			{Name: "sustainable_per_s", Value: vet.Sustainable(p.Usable())},
+		},
+	}
+	if p.kind == "rate" || !vet.ReuseKnown(c, p.tuple.Netns) {
+		f.Certainty = tcpvet.Likely
+	}
+	var user tcpvet.Process
+	if len(p.users) > 0 {
+		user = p.users[0]
+		f.Subject.Container = c.Processes[user].Container
+	}
+	f.Title = vet.Heading(c, p.tuple.Netns, f.Subject.Container, p.tuple.Local.String()+" to "+p.tuple.Remote.String(),
+		vet.Count(p.resting())+" ports in TIME-WAIT")
+	f.Remedies = []tcpvet.Remedy{tcpvet.Advise{
+		Code: true, Text: "keep connections open and use them again: HTTP keep-alive, a session, a pool", Run: "tcpvet explain time-wait",
+	}}
+	if enter, ok := vet.Enter(c, p.tuple.Netns, user); ok {
+		resting := vet.Selection{
+			State: tcpvet.TimeWait, Local: netip.AddrPortFrom(p.tuple.Local, 0), Remote: p.tuple.Remote, Ports: c.Netns[p.tuple.Netns].Ports,
+		}
+		f.Evidence = []tcpvet.Evidence{
+			{What: "ports in TIME-WAIT, reusable ones too", Got: vet.Count(p.resting() + p.budget.ReusableTimeWait), Check: enter + resting.Count()},
+			vet.PortRangeEvidence(c.Netns[p.tuple.Netns].Ports, enter),
+		}
+		f.Remedies = append(f.Remedies, vet.ReuseTimeWait(c, p.tuple, enter, p.Usable())...)
+	}
+	f.Remedies = append(f.Remedies, vet.SpreadOut(p.Usable()))
+	return f
+}
+
+func (p *pressure) detail(c *tcpvet.Census) []string {
+	d := []string{fmt.Sprintf("%s of the %s local ports (%s) rest in TIME-WAIT; %s are left.",
+		vet.Count(p.resting()), vet.Count(p.Usable()), vet.Percent(float64(p.resting())/float64(p.Usable())), vet.Count(p.Left))}
+	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Usable()), vet.PerSecond(vet.Sustainable(p.Usable())))
+	if b := p.budget.TimeWaitBorn; b.Last60s > 0 {
+		rate += "; closed were " + vet.Rate(b.Last60s, tcpvet.TimeWaitLength)
+		if b.Last10s > 0 {
+			rate += ", of these " + vet.Rate(b.Last10s, 10*time.Second)
+		}
+	}
+	d = append(d, rate+".")
+	if n := p.budget.ReusableTimeWait; n > 0 {
+		d = append(d, fmt.Sprintf("Another %s TIME-WAIT would be reused now and are not counted.", vet.Count(n)))
+	} else if !vet.ReuseKnown(c, p.tuple.Netns) {
+		d = append(d, "Whether the kernel would reuse them is not known here, so all of them count.")
+	}
+	if len(p.users) == 0 {
+		return append(d, "TIME-WAIT belongs to no process, and nobody has another connection to that endpoint now.")
+	}
+	const most = 3
+	var names []string
+	for _, u := range p.users[:min(len(p.users), most)] {
+		names = append(names, vet.ProgramText(c, u))
+	}
+	if more := len(p.users) - most; more > 0 {
+		names = append(names, vet.Counted(more, "other"))
+	}
+	return append(d, "TIME-WAIT belongs to no process; other connections to that endpoint are held by "+strings.Join(names, ", ")+".")
+}

@@ -1,0 +1,44 @@
+package vet
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// Enter gives the words to put before a command so that it runs in a network
+// namespace, "" for the namespace of the one who looked: "nsenter -t 4121 -n "
+// by a process in it, near first of all, or "ip netns exec NAME ". ok is false
+// where no way in is known.
+func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words string, ok bool) {
+	if ns == 0 || ns == c.Self {
+		return "", true
+	}
+	if near.Known() && c.Processes[near].Netns == ns {
+		return nsenter(near), true
+	}
+	if names := c.Netns[ns].Names; len(names) > 0 {
+		return "ip netns exec " + quote(names[0]) + " ", true
+	}
+	var first tcpvet.Process
+	for p, info := range c.Processes {
+		if info.Netns == ns && p.Known() && (!first.Known() || p.PID < first.PID) {
+			first = p
+		}
+	}
+	if !first.Known() {
+		return "", false
+	}
+	return nsenter(first), true
+}
+
+func nsenter(p tcpvet.Process) string { return fmt.Sprintf("nsenter -t %d -n ", p.PID) }
+
+// quote makes s one word for a shell.
+func quote(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@%+=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,85 @@
+package vet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// Report is what a diagnosis came to. What could not be judged is in Skipped:
+// it is not known to be well.
+type Report struct {
+	Findings []tcpvet.Finding // worst first, in an order that depends on the Case alone
+	Skipped  []Skipped        // in the order of the rules
+}
+
+// Skipped is a rule that was not judged, since the look lacked something.
+type Skipped struct {
+	Rule    string
+	Missing tcpvet.Facts
+}
+
+// Run judges the case by the rules. A Patience of 0 means DefaultPatience.
+//
+// Of the findings it fills in the coverage and nothing else. It does not catch
+// panics: a rule is pure and tested, so one that panics is a bug to be seen.
+func Run(c tcpvet.Case, rules []*Rule) Report {
+	if c.Patience <= 0 {
+		c.Patience = tcpvet.DefaultPatience
+	}
+	var r Report
+	for _, rule := range rules {
+		if missing := rule.Needs &^ c.Now.Facts; missing != 0 {
+			r.Skipped = append(r.Skipped, Skipped{rule.Name, missing})
+			continue
+		}
+		r.Findings = append(r.Findings, rule.Judge(c)...)
+	}
+	for i := range r.Findings {
+		r.Findings[i].Coverage = coverage(&c.Now, r.Findings[i].Subject.Netns)
+	}
+	slices.SortStableFunc(r.Findings, worse)
+	return r
+}
+
+// coverage tells what the numbers of a finding in that namespace rest on. A gap
+// that no privilege would close does not narrow it: root, too, meets processes
+// that it cannot read or that are gone.
+func coverage(c *tcpvet.Census, ns tcpvet.NetnsID) tcpvet.Coverage {
+	for _, g := range c.Gaps {
+		if g.What == "holders" && g.Needs != "" && (g.Netns == 0 || g.Netns == ns) {
+			return tcpvet.OwnProcesses
+		}
+	}
+	if !c.Whole {
+		return tcpvet.OneNamespace
+	}
+	return tcpvet.Whole
+}
+
+// worse orders findings: severity, then size, then rule, then subject.
+func worse(a, b tcpvet.Finding) int {
+	return cmp.Or(
+		cmp.Compare(b.Severity, a.Severity),
+		cmp.Compare(size(&b), size(&a)),
+		cmp.Compare(a.Rule, b.Rule),
+		cmp.Compare(a.Subject.Netns, b.Subject.Netns),
+		slices.CompareFunc(a.Subject.Processes, b.Subject.Processes, compareProcesses),
+		a.Subject.Service.Compare(b.Subject.Service),
+		a.Subject.Local.Compare(b.Subject.Local),
+		cmp.Compare(a.Kind, b.Kind),
+	)
+}
+
+// size is the first number of a finding: see Rule.Judge.
+func size(f *tcpvet.Finding) float64 {
+	if len(f.Numbers) == 0 {
+		return 0
+	}
+	return f.Numbers[0].Value
+}
+
+func compareProcesses(a, b tcpvet.Process) int {
+	return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
+}
