@@ -28,8 +28,8 @@ type room struct {
 var house = map[string]room{
 	".": {pure: true},
 
-	"source":            {may: ". source/* netns store", tests: "lab rules vet"},
-	"source/sockdiag":   {may: ". netns", mod: sys},
+	"source":            {may: ". source/sockdiag source/procfs source/dump source/fold netns store internal/kernel", tests: "lab rules vet"},
+	"source/sockdiag":   {may: ".", mod: sys, tests: "source/procfs"},
 	"source/procfs":     {may: ".", mod: sys, json: true, tests: "netns lab"},
 	"source/dump":       {may: ". source/procfs", tests: "lab"},
 	"source/fold":       {may: ".", pure: true},
@@ -40,7 +40,9 @@ var house = map[string]room{
 	"vet":     {may: ".", pure: true},
 	"rules":   {may: ". vet rules/*", pure: true, tests: "lab lab/scenarios source source/fold manual"},
 	"rules/*": {may: ". vet", pure: true, tests: "rules/ruletest source/dump source/fold"},
-	"manual":  {may: ". vet", pure: true, std: "io io/fs", tests: "rules rules/*"},
+	// It judges fixtures in the tests of rules.
+	"rules/ruletest": {may: ". vet source source/fold", mod: "github.com/rogpeppe/go-internal"},
+	"manual":         {may: ". vet", pure: true, std: "io io/fs", tests: "rules rules/*"},
 
 	"report":        {may: ". vet manual report/jsonv1", pure: true, std: "io", tests: "rules source/fold"},
 	"report/jsonv1": {may: ". vet", pure: true, std: "io", json: true},
@@ -53,8 +55,9 @@ var house = map[string]room{
 	"internal/kerneltest": {may: "internal/kernel", mod: sys},
 	"internal/cli": {may: ". filter lab lab/scenarios manual netns report report/jsonv1 rules source source/* store vet internal/kernel",
 		mod: sys + "github.com/spf13/cobra github.com/spf13/pflag"},
-	"cmd/tcpvet": {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
-	"bench":      {may: ". netns internal/kernel", mod: sys},
+	"cmd/tcpvet":    {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
+	"docs/generate": {may: "internal/cli manual rules", mod: "github.com/spf13/cobra"},
+	"bench":         {may: ". netns internal/kernel", mod: sys},
 }
 
 // Modules that several lines name.

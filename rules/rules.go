@@ -12,14 +12,15 @@ import (
 	"github.com/tcpvet/tcpvet/vet"
 )
 
-// All holds the rules in the order in which they are judged and listed.
+// All holds the rules in the order in which they are judged, listed and reported:
+// causes before what they cause.
 var All = []*vet.Rule{
 	closewaitleak.Rule,
-	portexhaustion.Rule,
+	acceptqueuefull.Rule,
 	timewaitpressure.Rule,
+	portexhaustion.Rule,
 	finwait2pileup.Rule,
 	nokeepalive.Rule,
-	acceptqueuefull.Rule,
 }
 
 // Find gives the rule of that name, nil for none.

@@ -20,7 +20,9 @@ type Skipped struct {
 	Missing tcpvet.Facts
 }
 
-// Run judges the case by the rules. A Patience of 0 means DefaultPatience.
+// Run judges the case by the rules, which are given in the order of causes before
+// what they cause: among findings of one severity those of an earlier rule come
+// first. A Patience of 0 means DefaultPatience.
 //
 // Of the findings it fills in the coverage and nothing else. It does not catch
 // panics: a rule is pure and tested, so one that panics is a bug to be seen.
@@ -39,7 +41,17 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 	for i := range r.Findings {
 		r.Findings[i].Coverage = coverage(&c.Now, r.Findings[i].Subject.Netns)
 	}
-	slices.SortStableFunc(r.Findings, worse)
+	place := make(map[string]int, len(rules))
+	for i, rule := range rules {
+		place[rule.Name] = i
+	}
+	slices.SortStableFunc(r.Findings, func(a, b tcpvet.Finding) int {
+		return cmp.Or(
+			cmp.Compare(b.Severity, a.Severity),
+			cmp.Compare(place[a.Rule], place[b.Rule]),
+			larger(a, b),
+		)
+	})
 	return r
 }
 
@@ -58,12 +70,10 @@ func coverage(c *tcpvet.Census, ns tcpvet.NetnsID) tcpvet.Coverage {
 	return tcpvet.Whole
 }
 
-// worse orders findings: severity, then size, then rule, then subject.
-func worse(a, b tcpvet.Finding) int {
+// larger orders findings of one severity and rule: size, then subject.
+func larger(a, b tcpvet.Finding) int {
 	return cmp.Or(
-		cmp.Compare(b.Severity, a.Severity),
 		cmp.Compare(size(&b), size(&a)),
-		cmp.Compare(a.Rule, b.Rule),
 		cmp.Compare(a.Subject.Netns, b.Subject.Netns),
 		slices.CompareFunc(a.Subject.Processes, b.Subject.Processes, compareProcesses),
 		a.Subject.Service.Compare(b.Subject.Service),

@@ -43,7 +43,7 @@ func TestRunOrdersFindings(t *testing.T) {
 		f.Subject.Processes = []tcpvet.Process{{PID: pid}}
 		return f
 	}
-	// In the order wanted: severity, size, rule, namespace, process, service.
+	// In the order wanted: severity, rule, size, namespace, process, service.
 	want := []tcpvet.Finding{
 		at(1, tcpvet.Critical, 9, 9, "10.0.0.9:9"),
 		at(500, tcpvet.Warning, 9, 9, "10.0.0.9:9"),
@@ -59,13 +59,13 @@ func TestRunOrdersFindings(t *testing.T) {
 	mixed := slices.Clone(want)
 	slices.Reverse(mixed)
 	mixed[0], mixed[3] = mixed[3], mixed[0]
-	other := at(20, tcpvet.Warning, 0, 0, "10.0.0.1:1") // of a later rule, though a lesser subject
-	r := vet.Run(tcpvet.Case{}, []*vet.Rule{finds("n", 0, other), finds("m", 0, mixed...)})
+	other := at(5000, tcpvet.Warning, 0, 0, "10.0.0.1:1") // of a later rule, though larger
+	r := vet.Run(tcpvet.Case{}, []*vet.Rule{finds("m", 0, mixed...), finds("a", 0, other)})
 	if len(r.Findings) != len(want)+1 {
 		t.Fatalf("%d findings, want %d", len(r.Findings), len(want)+1)
 	}
-	if r.Findings[6].Rule != "n" {
-		t.Errorf("the finding of rule n is not seventh: %v", r.Findings[6])
+	if r.Findings[6].Rule != "a" {
+		t.Errorf("the finding of rule a is not seventh: %v", r.Findings[6])
 	}
 	got := slices.Delete(slices.Clone(r.Findings), 6, 7)
 	for i := range want {

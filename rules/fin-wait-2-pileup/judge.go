@@ -138,7 +138,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 
 func (p *pileup) detail(c *tcpvet.Census) []string {
 	n := p.States[tcpvet.FinWait2]
-	d := []string{fmt.Sprintf("This side closed %s, the other end acknowledged it and did not close.", vet.Counted(n, "connection"))}
+	d := []string{fmt.Sprintf("This side closed %s; the other end acknowledged that, and its own FIN has not come.", vet.Counted(n, "connection"))}
 	switch p.kind {
 	case "orphaned":
 		text := "No process holds them: the kernel ends each after tcp_fin_timeout"
@@ -156,5 +156,5 @@ func (p *pileup) detail(c *tcpvet.Census) []string {
 		return append(d, fmt.Sprintf("The other end is on this host: %s has %s in CLOSE-WAIT.",
 			p.closer.text(c), vet.Count(p.closer.count)))
 	}
-	return append(d, "The remote application holds the other ends in CLOSE-WAIT.")
+	return append(d, "The remote application holds the other ends in CLOSE-WAIT, unless its FINs were lost on the way.")
 }
