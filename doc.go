@@ -3,3 +3,5 @@
 //
 // It holds values only. Nothing in it reads a machine, waits or remembers.
 package tcpvet
+
+//go:generate go run ./docs/generate

@@ -13,8 +13,8 @@ type Source interface {
 	// Name is a word for reports: netlink, procfs, or the kind of file.
 	Name() string
 
-	// Facts are what the source can know if it is asked for them.
-	Facts() tcpvet.Facts
+	// Facts gives those of want that a look which wants them would tell.
+	Facts(want tcpvet.Facts) tcpvet.Facts
 
 	// Look sees everything once, in the order that Observer states. What
 	// could not be read goes to o.Gap; an error means that the look ended
@@ -36,6 +36,11 @@ type Query struct {
 	Want tcpvet.Facts
 
 	Netns Namespaces
+
+	// Filter is a program in INET_DIAG_REQ_BYTECODE that a source may let
+	// the kernel run, so that sockets which it rejects need not be told.
+	// Listeners come anyway when Want holds FactListeners.
+	Filter []byte
 }
 
 // Namespaces selects network namespaces.
@@ -45,4 +50,17 @@ type Namespaces struct {
 	// PIDs ("pid:4121"); where it is empty and All is false, one's own
 	// namespace is looked at.
 	Names []string
+}
+
+// states gives the states to ask for: listeners come first, so that the roles of
+// the others can be told.
+func (q Query) states() tcpvet.StateSet {
+	states := q.States
+	if states == 0 {
+		states = tcpvet.AllStates
+	}
+	if q.Want.Has(tcpvet.FactListeners) {
+		states |= tcpvet.SetOf(tcpvet.Listen)
+	}
+	return states
 }
