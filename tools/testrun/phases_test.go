@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestListed(t *testing.T) {
+	got := listed("# why\niproute2   # ss\n\nlsof\n")
+	if want := []string{"iproute2", "lsof"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	if !have("dpkg-query") {
+		t.Skip("needs program dpkg-query: this is not Debian")
+	}
+	r := module(t, map[string]string{})
+	if got := r.missing(context.Background(), []string{"dpkg", "no-such-package"}); !slices.Equal(got, []string{"no-such-package"}) {
+		t.Errorf("missing %q, want no-such-package", got)
+	}
+}
+
+func TestCheckFormat(t *testing.T) {
+	r := module(t, map[string]string{"good.go": "package m\n"})
+	if err := r.checkFormat(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.root, "bad.go"), []byte("package  m\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.checkFormat(context.Background()); err == nil || !strings.Contains(err.Error(), "bad.go") {
+		t.Errorf("got %v, want bad.go named", err)
+	}
+}
+
+// The go command and git judge what the phase reports.
+func TestCheckGenerated(t *testing.T) {
+	if !have("git") {
+		t.Skip("needs program git: install Debian package git")
+	}
+	r := module(t, map[string]string{
+		"a.go":     "package m\n\n//go:generate sh -c \"echo fresh > made.txt\"\n",
+		"made.txt": "fresh\n",
+	})
+	ctx := context.Background()
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}} {
+		if _, err := r.output(ctx, "git", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.checkGenerated(ctx); err != nil {
+		t.Errorf("fresh: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(r.root, "made.txt"), []byte("stale\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.output(ctx, "git", "add", "."); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.checkGenerated(ctx); err == nil || !strings.Contains(err.Error(), "made.txt") {
+		t.Errorf("stale: got %v, want made.txt named", err)
+	}
+}
+
+func TestFuzz(t *testing.T) {
+	r := module(t, map[string]string{
+		"a/a_test.go": "package a\nimport \"testing\"\nfunc FuzzGood(f *testing.F) { f.Fuzz(func(*testing.T, []byte) {}) }\n",
+		"b/b_test.go": "package b\nimport \"testing\"\nfunc FuzzBad(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) { t.Error(\"found\") }) }\nfunc FuzzBadToo(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) {}) }\n",
+	})
+	err := r.fuzz(context.Background(), 200*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "FuzzBad") || strings.Contains(err.Error(), "FuzzGood") || strings.Contains(err.Error(), "FuzzBadToo ") {
+		t.Errorf("got %v, want FuzzBad alone", err)
+	}
+	if !strings.HasPrefix(r.said, "3 targets") {
+		t.Errorf("said %q, want 3 targets", r.said)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	known := []phase{{name: "a"}, {name: "b"}, {name: "c"}}
+	if got, err := choose(known, []string{"c", "a"}); err != nil || len(got) != 2 || got[0].name != "c" || got[1].name != "a" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := choose(known, []string{"d"}); err == nil {
+		t.Error("an unknown phase passes")
+	}
+}
