@@ -1,0 +1,3 @@
+// Package netns finds the network namespaces of a machine and runs functions
+// inside them.
+package netns
