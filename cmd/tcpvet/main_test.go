@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tcpvet/tcpvet/internal/kernel"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+	"github.com/tcpvet/tcpvet/lab"
+	"github.com/tcpvet/tcpvet/lab/scenarios"
+)
+
+// TestMain lets the scripts run this very program as tcpvet, and as the processes
+// of a demo, which have names of their own.
+func TestMain(m *testing.M) {
+	lab.Main(scenarios.All...)
+	testscript.Main(m, map[string]func(){"tcpvet": main})
+}
+
+// TestScript runs the scripts that need no privilege.
+func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
+
+// TestRootScript runs the scripts that look at network namespaces of their own.
+func TestRootScript(t *testing.T) {
+	kerneltest.Root(t)
+	for _, tool := range []string{"unshare", "ip", "ss", "netstat"} {
+		kerneltest.Tool(t, tool)
+	}
+	runScripts(t, "testdata/script/root")
+}
+
+func runScripts(t *testing.T, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:   dir,
+		Setup: plainEnvironment,
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Condition: func(cond string) (bool, error) {
+			if cond == "userns" {
+				return os.Geteuid() == 0 || kernel.UserNamespaces() == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+// exits runs a command that has to end with a status: exits 2 tcpvet count -o
+// nonsense.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND [ARG ...]")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var e *exec.ExitError
+		if !errors.As(err, &e) {
+			ts.Fatalf("run %s: %v", args[1], err)
+		}
+		got = e.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%s: exit status %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// plainEnvironment keeps the caller's settings out of what the scripts expect.
+func plainEnvironment(env *testscript.Env) error {
+	env.Setenv("LC_ALL", "C")
+	return nil
+}

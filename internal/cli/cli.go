@@ -1,0 +1,120 @@
+// Package cli is the command line: one file per verb, which puts sources,
+// rules and reports together and prints.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet/lab"
+	"github.com/tcpvet/tcpvet/lab/scenarios"
+)
+
+// IO is what a command reads and writes.
+type IO struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// The exit statuses. docs/json.md lists them by verb.
+const (
+	statusOK       = 0
+	statusFindings = 1
+	statusUsage    = 2
+	statusBlind    = 3 // nothing could be looked at, or the input was cut
+)
+
+// exit is an error that decides the exit status. Its text is printed unless it
+// is empty.
+type exit struct {
+	status int
+	err    error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exit{statusUsage, fmt.Errorf(format, args...)}
+}
+
+// Main runs the command line args, without the program's name, and gives the
+// exit status.
+func Main(ctx context.Context, stdio IO, args []string) int {
+	lab.Main(scenarios.All...)
+	root := Command(stdio)
+	root.SetArgs(args)
+	return status(stdio, root.ExecuteContext(ctx))
+}
+
+// Command gives the tree of verbs.
+func Command(stdio IO) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tcpvet",
+		Short: "vet the TCP connections of this host and its containers",
+		Long: `tcpvet reads every TCP socket of this host and its containers, says what is
+wrong with them, who does it, and what will and will not cure it.
+
+It changes nothing: it reads. Every flag can also be set by a variable:
+--port-range is TCPVET_PORT_RANGE.`,
+		Example: `  tcpvet diagnose                        what is wrong here
+  tcpvet count                           sockets by state
+  tcpvet ls state close-wait             who holds what the peer has closed
+  tcpvet diagnose --from ticket.txt      judge what somebody pasted
+  tcpvet explain "errno 99"              cannot assign requested address
+  tcpvet demo                            see the disease in a private namespace`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd) },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetIn(stdio.In)
+	root.SetOut(stdio.Out)
+	root.SetErr(stdio.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		diagnoseCommand(stdio), countCommand(stdio), lsCommand(stdio), explainCommand(stdio),
+		snapshotCommand(stdio), demoCommand(stdio), versionCommand(stdio),
+	)
+	return root
+}
+
+// status prints err and gives the exit status that it means.
+func status(stdio IO, err error) int {
+	var e *exit
+	switch {
+	case err == nil:
+		return statusOK
+	case errors.Is(err, syscall.EPIPE):
+		return statusOK // the reader had enough, as head does
+	case errors.As(err, &e):
+		if e.err != nil {
+			fmt.Fprintln(stdio.Err, "tcpvet:", e.err)
+		}
+		return e.status
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stdio.Err, "tcpvet: interrupted")
+		return statusBlind
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
+		fmt.Fprintln(stdio.Err, "tcpvet:", err)
+		return statusBlind
+	}
+	fmt.Fprintln(stdio.Err, "tcpvet:", err)
+	return statusUsage
+}

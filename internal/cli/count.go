@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/report"
+	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/fold"
+)
+
+func countCommand(stdio IO) *cobra.Command {
+	l := &look{stdio: stdio}
+	o := new(output)
+	var by []string
+	cmd := &cobra.Command{
+		Use:   "count [FILTER]",
+		Short: "count sockets by state, process, container, namespace or service",
+		Long: `count counts TCP sockets. By state it prints every state, those that are 0 too.
+
+A FILTER is written as for ss: state close-wait, dst 10.0.3.7, sport = :443,
+not ( dport = :80 ). See tcpvet explain filter.`,
+		Example: `  tcpvet count
+  tcpvet count --by process,state
+  tcpvet count --by service state close-wait
+  netstat -an | tcpvet count --from -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			for _, word := range by {
+				if !slices.Contains(report.CountWords, word) {
+					return usage("--by %q: expected some of %s", word, strings.Join(report.CountWords, ", "))
+				}
+			}
+			return count(cmd.Context(), l, o, by, args)
+		},
+	}
+	cmd.Flags().StringSliceVar(&by, "by", []string{"state"}, "what to count by: "+strings.Join(report.CountWords, ", "))
+	complete(cmd, "by", report.CountWords...)
+	l.flags(cmd)
+	o.flags(cmd, "table", "json", "csv")
+	return cmd
+}
+
+func count(ctx context.Context, l *look, o *output, by, args []string) error {
+	sel, err := l.selection(args)
+	if err != nil {
+		return err
+	}
+	srcs, err := l.open(1)
+	if err != nil {
+		return err
+	}
+	q := sel.query()
+	q.Netns = l.namespaces()
+	q.Want |= report.CountNeeds(by)
+	if missing := q.Want &^ srcs[0].Facts(q.Want) & needed; missing != 0 {
+		return &exit{statusBlind, fmt.Errorf("%s cannot tell %s", srcs[0].Name(), missing)}
+	}
+	c, err := countCensus(ctx, l, sel, srcs[0], q, by)
+	if err != nil && c.Sockets == 0 {
+		return l.after(err, nil)
+	}
+	if perr := printCount(l.stdio.Out, o, &c, by); perr != nil {
+		return perr
+	}
+	if o.format != "json" {
+		warnGaps(l.stdio.Err, c.Gaps)
+	}
+	return l.after(err, c.Gaps)
+}
+
+// needed holds the facts without which an answer would be wrong, not only
+// poorer.
+const needed = tcpvet.FactHolders
+
+// countCensus counts the cheapest way that gives what is asked for: totals by
+// state do not need each socket, where the kernel's own counters prove them.
+func countCensus(ctx context.Context, l *look, sel *selection, src source.Source, q source.Query, by []string) (tcpvet.Census, error) {
+	if counter, ok := src.(source.StateCounter); ok && slices.Equal(by, []string{"state"}) && sel.all() {
+		return counter.CountStates(ctx, q)
+	}
+	opt := source.TakeOptions{Fold: fold.Options{Select: sel.match}}
+	if sel.all() {
+		opt.Fold.Select = nil
+	}
+	end := func() {}
+	opt.Watch = func(obs tcpvet.Observer) tcpvet.Observer {
+		obs, end = watch(l.stdio.Err, obs)
+		return obs
+	}
+	defer func() { end() }()
+	return source.Take(ctx, src, q, opt)
+}
+
+func printCount(w io.Writer, o *output, c *tcpvet.Census, by []string) error {
+	rows := report.Count(c, by)
+	switch o.format {
+	case "json":
+		return document(w, rows.Document(c))
+	case "csv":
+		out := csv.NewWriter(w)
+		if err := out.Write(append(slices.Clone(by), "count")); err != nil {
+			return err
+		}
+		for _, r := range rows.Rows {
+			if err := out.Write(append(slices.Clone(r.Text), strconv.FormatUint(r.Count, 10))); err != nil {
+				return err
+			}
+		}
+		out.Flush()
+		return out.Error()
+	}
+	return rows.Table(w)
+}

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/report"
+	"github.com/tcpvet/tcpvet/report/jsonv1"
+	"github.com/tcpvet/tcpvet/rules"
+	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/fold"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// judging holds the flags that say how to judge.
+type judging struct {
+	patience time.Duration
+	interval time.Duration
+	failOn   string
+	only     []string
+}
+
+var failWords = []string{"none", "info", "warning", "critical"}
+
+func diagnoseCommand(stdio IO) *cobra.Command {
+	l := &look{stdio: stdio}
+	o := new(output)
+	j := new(judging)
+	cmd := &cobra.Command{
+		Use:   "diagnose [FILTER]",
+		Short: "say what is wrong with the connections, who does it, and what cures it",
+		Long: `diagnose looks at every socket, judges what it sees by rules (tcpvet explain
+rules), and prints the findings, the worst first: what, since when, who, a
+public command that shows the same, and what helps.
+
+A FILTER narrows which sockets are judged; the ports of a tuple are counted
+from all sockets whatever the filter, for a part of them would say nothing.
+
+Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
+3 nothing could be looked at.`,
+		Example: `  tcpvet diagnose
+  tcpvet diagnose --netns pid:4121
+  tcpvet diagnose --interval 10s          look twice: what grows?
+  tcpvet diagnose -o json | jq '.findings[].title'
+  ss -tanp | tcpvet diagnose --from - --port-range 32768-60999
+  tcpvet diagnose --from before.jsonl --from now.jsonl`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return diagnose(cmd.Context(), l, o, j, args)
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&j.patience, "patience", tcpvet.DefaultPatience, "how long something may take before it is called stuck")
+	f.DurationVar(&j.interval, "interval", 0, "look a second time after this long, and judge what changed")
+	f.StringVar(&j.failOn, "fail-on", "warning", "exit with 1 on findings of this severity or worse: "+strings.Join(failWords, ", "))
+	f.StringSliceVar(&j.only, "rule", nil, "judge by these rules only")
+	complete(cmd, "fail-on", failWords...)
+	complete(cmd, "rule", ruleNames()...)
+	l.flags(cmd)
+	o.flags(cmd, "table", "json", "markdown")
+	return cmd
+}
+
+func ruleNames() []string {
+	var names []string
+	for _, r := range rules.All {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// chosen gives the rules to judge by.
+func (j *judging) chosen() ([]*vet.Rule, error) {
+	if len(j.only) == 0 {
+		return rules.All, nil
+	}
+	var out []*vet.Rule
+	for _, name := range j.only {
+		i := slices.IndexFunc(rules.All, func(r *vet.Rule) bool { return r.Name == name })
+		if i < 0 {
+			return nil, usage("--rule %q: the rules are %s", name, strings.Join(ruleNames(), ", "))
+		}
+		out = append(out, rules.All[i])
+	}
+	return out, nil
+}
+
+func (j *judging) check() error {
+	switch {
+	case j.patience <= 0:
+		return usage("--patience %s: expected more than 0", j.patience)
+	case j.interval < 0:
+		return usage("--interval %s: expected 0 or more", j.interval)
+	case !slices.Contains(failWords, j.failOn):
+		return usage("--fail-on %q: expected %s", j.failOn, strings.Join(failWords, ", "))
+	}
+	return nil
+}
+
+func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string) error {
+	if err := j.check(); err != nil {
+		return err
+	}
+	by, err := j.chosen()
+	if err != nil {
+		return err
+	}
+	sel, err := l.selection(args)
+	if err != nil {
+		return err
+	}
+	srcs, err := l.open(2)
+	if err != nil {
+		return err
+	}
+	if j.interval > 0 && len(l.from) > 0 {
+		return usage("--interval looks at this machine twice, --from reads a file: give two --from instead")
+	}
+	c, lookErr := takeCase(ctx, l, j, sel, srcs)
+	if lookErr != nil && c.Now.Sockets == 0 {
+		return l.after(lookErr, nil)
+	}
+	r := vet.Run(c, by)
+	if err := printDiagnosis(l, o, &c, r); err != nil {
+		return err
+	}
+	return verdict(l, j, &c, r, lookErr)
+}
+
+// takeCase looks once or twice, as it was asked to.
+func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []source.Source) (tcpvet.Case, error) {
+	c := tcpvet.Case{Patience: j.patience}
+	take := func(src source.Source) (tcpvet.Census, error) {
+		q := source.Query{Want: judged | sel.query().Want, Netns: l.namespaces()}
+		opt := source.TakeOptions{Fold: fold.Options{Select: sel.match}}
+		if sel.all() {
+			opt.Fold.Select = nil
+		}
+		end := func() {}
+		opt.Watch = func(obs tcpvet.Observer) tcpvet.Observer {
+			obs, end = watch(l.stdio.Err, obs)
+			return obs
+		}
+		defer func() { end() }()
+		return source.Take(ctx, src, q, opt)
+	}
+	now := srcs[len(srcs)-1]
+	if j.interval > 0 || len(srcs) == 2 {
+		before, err := take(srcs[0])
+		if err != nil {
+			return tcpvet.Case{Now: before, Patience: j.patience}, err
+		}
+		c.Before = &before
+		select {
+		case <-ctx.Done():
+			return c, ctx.Err()
+		case <-time.After(j.interval):
+		}
+	}
+	var err error
+	c.Now, err = take(now)
+	return c, err
+}
+
+// judged holds what the rules may need.
+const judged = tcpvet.FactInfo | tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactListeners | tcpvet.FactBound |
+	tcpvet.FactPortRange | tcpvet.FactSysctls | tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits
+
+func printDiagnosis(l *look, o *output, c *tcpvet.Case, r vet.Report) error {
+	switch o.format {
+	case "json":
+		return document(l.stdio.Out, jsonv1.DiagnosisOf(&c.Now, r))
+	case "markdown":
+		return report.Markdown(l.stdio.Out, c, r)
+	}
+	return report.Text(l.stdio.Out, c, r, report.Style{
+		Color: o.colored(l.stdio.Out), Width: width(l.stdio.Out, 100),
+	})
+}
+
+// verdict gives the exit status: findings go before partial sight.
+func verdict(l *look, j *judging, c *tcpvet.Case, r vet.Report, lookErr error) error {
+	if least := tcpvet.Severity(slices.Index(failWords, j.failOn)); least > 0 {
+		for i := range r.Findings {
+			if r.Findings[i].Severity >= least {
+				return &exit{status: statusFindings}
+			}
+		}
+	}
+	if l.strict && len(r.Skipped) > 0 {
+		return &exit{statusBlind, fmt.Errorf("%d rules could not be judged (--strict)", len(r.Skipped))}
+	}
+	return l.after(lookErr, c.Now.Gaps)
+}

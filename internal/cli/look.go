@@ -1,0 +1,301 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/filter"
+	"github.com/tcpvet/tcpvet/netns"
+	"github.com/tcpvet/tcpvet/report"
+	"github.com/tcpvet/tcpvet/source"
+)
+
+// look holds the flags of every verb that looks at sockets.
+type look struct {
+	stdio IO
+
+	from      []string
+	source    string
+	netns     string
+	lenient   bool
+	strict    bool
+	portRange string
+
+	pids       []int
+	comms      []string
+	containers []string
+	states     []string
+}
+
+func (l *look) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&l.from, "from", nil, "read a snapshot or pasted text in `FILE` (- for standard input) instead of the kernel")
+	f.StringVar(&l.source, "source", "auto", "where to read sockets: auto, netlink or procfs")
+	f.StringVar(&l.netns, "netns", "", "network namespaces: all, self, or names, inodes and pid:N, separated by commas (default all as seen from the host's first namespace, else self)")
+	f.BoolVar(&l.lenient, "lenient", false, "with --from: count damaged lines instead of stopping at the first")
+	f.BoolVar(&l.strict, "strict", false, "exit with 3 when anything could not be seen or judged")
+	f.StringVar(&l.portRange, "port-range", "", "with --from: the local port range `LO-HI` of the machine that the text came from")
+	f.IntSliceVar(&l.pids, "pid", nil, "only sockets held by these processes")
+	f.StringSliceVar(&l.comms, "comm", nil, "only sockets held by processes of these names")
+	f.StringSliceVar(&l.containers, "container", nil, "only sockets held in these containers (name, ID or its beginning, or pod)")
+	f.StringSliceVar(&l.states, "state", nil, "only sockets in these states")
+	complete(cmd, "source", sourceWords...)
+	complete(cmd, "state", stateWords()...)
+	cmd.RegisterFlagCompletionFunc("netns", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return append([]string{"all", "self"}, netnsNames()...), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+var sourceWords = []string{"auto", "netlink", "procfs"}
+
+func stateWords() []string {
+	words := make([]string, 0, len(tcpvet.States))
+	for _, s := range tcpvet.States {
+		words = append(words, s.String())
+	}
+	return words
+}
+
+func netnsNames() []string {
+	found, _, err := netns.Find(netns.Options{})
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, f := range found {
+		names = append(names, f.Names...)
+	}
+	return names
+}
+
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// selection is what the flags and the filter select.
+type selection struct {
+	filter     *filter.Filter
+	states     tcpvet.StateSet // 0 for all
+	pids       map[int32]bool
+	comms      map[string]bool
+	containers []string
+}
+
+// selection reads the filter in args and the flags that narrow.
+func (l *look) selection(args []string) (*selection, error) {
+	f, err := filter.Parse(args)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	s := &selection{filter: f, containers: l.containers}
+	for _, word := range l.states {
+		state, err := tcpvet.ParseState(word)
+		if err != nil {
+			return nil, usage("--state: %w", err)
+		}
+		s.states |= tcpvet.SetOf(state)
+	}
+	if len(l.pids) > 0 {
+		s.pids = make(map[int32]bool)
+		for _, pid := range l.pids {
+			if pid <= 0 || pid > 1<<22 {
+				return nil, usage("--pid %d: expected a process ID from 1 to %d", pid, 1<<22)
+			}
+			s.pids[int32(pid)] = true
+		}
+	}
+	if len(l.comms) > 0 {
+		s.comms = make(map[string]bool)
+		for _, c := range l.comms {
+			s.comms[c] = true
+		}
+	}
+	return s, nil
+}
+
+// everything tells that nothing was narrowed but, perhaps, the states.
+func (s *selection) holderless() bool {
+	return len(s.pids) == 0 && len(s.comms) == 0 && len(s.containers) == 0
+}
+
+// query gives the states and facts that the selection needs.
+func (s *selection) query() source.Query {
+	states := s.filter.States()
+	if s.states != 0 {
+		states &= s.states
+	}
+	if states == 0 {
+		states = tcpvet.SetOf(tcpvet.Unconn) // nothing can match, and no TCP socket is in that state
+	}
+	q := source.Query{States: states, Want: s.filter.Needs(), Filter: s.filter.Bytecode()}
+	if !s.holderless() {
+		q.Want |= tcpvet.FactHolders
+	}
+	if len(s.containers) > 0 {
+		q.Want |= tcpvet.FactContainers
+	}
+	return q
+}
+
+// match tells whether the socket is selected.
+func (s *selection) match(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
+	if s.states != 0 && !s.states.Has(sock.State) || !s.filter.Match(sock) {
+		return false
+	}
+	if s.holderless() {
+		return true
+	}
+	if s.matchHolder(sock.Holder, info) {
+		return true
+	}
+	for _, p := range sock.SharedWith {
+		if s.matchHolder(p, info) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *selection) matchHolder(p tcpvet.Process, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
+	if !p.Known() || s.pids != nil && !s.pids[p.PID] {
+		return false
+	}
+	if s.comms == nil && len(s.containers) == 0 {
+		return true
+	}
+	i := info(p)
+	if s.comms != nil && !s.comms[i.Comm] {
+		return false
+	}
+	if len(s.containers) == 0 {
+		return true
+	}
+	c := i.Container
+	for _, want := range s.containers {
+		if c != nil && (c.Name == want || c.Pod == want || len(want) >= 4 && strings.HasPrefix(c.ID, want)) {
+			return true
+		}
+	}
+	return false
+}
+
+// namespaces reads --netns.
+func (l *look) namespaces() source.Namespaces {
+	switch l.netns {
+	case "all":
+		return source.Namespaces{All: true}
+	case "self":
+		return source.Namespaces{}
+	case "":
+		if len(l.from) > 0 {
+			return source.Namespaces{All: true}
+		}
+		initial, err := netns.Initial()
+		return source.Namespaces{All: err == nil && initial}
+	}
+	return source.Namespaces{Names: strings.Split(l.netns, ",")}
+}
+
+// open gives the sources that the flags name: one, or two where most allows it
+// and two --from were given.
+func (l *look) open(most int) ([]source.Source, error) {
+	if len(l.from) == 0 {
+		if l.lenient || l.portRange != "" {
+			return nil, usage("--lenient and --port-range go with --from")
+		}
+		src, err := source.Open(l.source)
+		if errors.Is(err, source.ErrUnknown) {
+			return nil, usage("--source: %w", err)
+		}
+		if err != nil {
+			return nil, &exit{statusBlind, err}
+		}
+		return []source.Source{src}, nil
+	}
+	if len(l.from) > most {
+		return nil, usage("--from was given %d times: this verb takes %d", len(l.from), most)
+	}
+	if l.source != "auto" {
+		return nil, usage("--source goes with a look at this machine, --from with a file: give one of them")
+	}
+	ports, err := parsePortRange(l.portRange)
+	if err != nil {
+		return nil, err
+	}
+	var srcs []source.Source
+	for _, name := range l.from {
+		src, err := l.file(name, source.FileOptions{Lenient: l.lenient, Ports: ports})
+		if err != nil {
+			return nil, &exit{statusBlind, err}
+		}
+		srcs = append(srcs, src)
+	}
+	return srcs, nil
+}
+
+func (l *look) file(name string, opt source.FileOptions) (source.Source, error) {
+	in := l.stdio.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		in = f // read to its end by the look; the process ends after it
+	} else {
+		name = "standard input"
+	}
+	src, err := source.File(in, opt)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return src, nil
+}
+
+// parsePortRange reads LO-HI; nil for "".
+func parsePortRange(s string) (*tcpvet.Ports, error) {
+	if s == "" {
+		return nil, nil
+	}
+	low, high, ok := strings.Cut(s, "-")
+	lo, err1 := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
+	hi, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
+	if !ok || err1 != nil || err2 != nil || lo == 0 || hi < lo {
+		return nil, usage("--port-range %q: expected LO-HI as in 32768-60999", s)
+	}
+	return &tcpvet.Ports{Low: uint16(lo), High: uint16(hi)}, nil
+}
+
+// after turns the outcome of a look into an error with its exit status: what
+// ended early has told what was wrong, and what could not see is status 3.
+func (l *look) after(err error, gaps []tcpvet.Gap) error {
+	if err != nil {
+		var e *exit
+		if errors.As(err, &e) {
+			return err
+		}
+		return &exit{statusBlind, err}
+	}
+	if l.strict && len(gaps) > 0 {
+		return &exit{statusBlind, fmt.Errorf("%d things could not be seen (--strict)", len(gaps))}
+	}
+	return nil
+}
+
+// warnGaps says on w what a look could not see.
+func warnGaps(w io.Writer, gaps []tcpvet.Gap) {
+	for _, g := range gaps {
+		fmt.Fprintln(w, "not seen:", report.GapText(g))
+	}
+}
+
+// all tells that nothing narrows the look.
+func (s *selection) all() bool {
+	return s.holderless() && s.states == 0 && s.filter.All()
+}

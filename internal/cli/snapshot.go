@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/store"
+)
+
+func snapshotCommand(stdio IO) *cobra.Command {
+	l := &look{stdio: stdio}
+	cmd := &cobra.Command{
+		Use:   "snapshot FILE",
+		Short: "save what diagnose would look at, to judge it later or elsewhere",
+		Long: `snapshot writes everything that diagnose looks at to FILE (- for standard
+output): sockets with their holders, the processes' command lines, the
+namespaces' settings, counters and addresses. --from reads it, and finds what
+would have been found live. A name that ends in .gz is compressed.
+
+Command lines can hold secrets: look before you send it to somebody.`,
+		Example: `  tcpvet snapshot sick.jsonl.gz
+  tcpvet diagnose --from sick.jsonl.gz
+  tcpvet snapshot - | ssh me@desk tcpvet diagnose --from -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("snapshot takes one FILE, or - for standard output")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return snapshot(cmd.Context(), l, args[0]) },
+	}
+	l.flags(cmd)
+	for _, name := range []string{"pid", "comm", "container", "state"} {
+		// A part of the sockets would be judged as if it were all of them.
+		cmd.Flags().MarkHidden(name)
+	}
+	return cmd
+}
+
+func snapshot(ctx context.Context, l *look, name string) error {
+	if len(l.pids)+len(l.comms)+len(l.containers)+len(l.states) > 0 {
+		return usage("a snapshot holds every socket: narrow when you read it with --from")
+	}
+	srcs, err := l.open(1)
+	if err != nil {
+		return err
+	}
+	if name == "-" {
+		sockets, gaps, err := writeSnapshot(ctx, l, srcs[0], l.stdio.Out)
+		return l.reportSnapshot("standard output", sockets, gaps, err)
+	}
+	// Written beside and renamed: a FILE that exists stays until the new one is whole.
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".tcpvet-snapshot-*")
+	if err != nil {
+		return &exit{statusBlind, fmt.Errorf("create snapshot: %w", err)}
+	}
+	defer os.Remove(tmp.Name())
+	sockets, gaps, err := compressed(ctx, l, srcs[0], tmp, strings.HasSuffix(name, ".gz"))
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	return l.reportSnapshot(name, sockets, gaps, err)
+}
+
+func compressed(ctx context.Context, l *look, src source.Source, w io.Writer, gz bool) (uint64, []tcpvet.Gap, error) {
+	if !gz {
+		return writeSnapshot(ctx, l, src, w)
+	}
+	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	sockets, gaps, err := writeSnapshot(ctx, l, src, z)
+	return sockets, gaps, errors.Join(err, z.Close())
+}
+
+// keptGaps is a snapshot writer that remembers the gaps.
+type keptGaps struct {
+	*store.Writer
+	gaps []tcpvet.Gap
+}
+
+func (k *keptGaps) Gap(g tcpvet.Gap) {
+	k.gaps = append(k.gaps, g)
+	k.Writer.Gap(g)
+}
+
+func writeSnapshot(ctx context.Context, l *look, src source.Source, w io.Writer) (uint64, []tcpvet.Gap, error) {
+	host, _ := os.Hostname()
+	q := source.Query{Want: judged, Netns: l.namespaces()}
+	h := store.Header{Taken: time.Now(), Host: host, Source: src.Name(), Facts: source.Known(src, q)}
+	h.Self, h.Whole = source.Scope(src, q)
+	out := &keptGaps{Writer: store.NewWriter(w, h)}
+	obs, end := watch(l.stdio.Err, out)
+	err := src.Look(ctx, q, obs)
+	if errors.Is(err, source.ErrInconsistent) {
+		obs.Gap(source.Inconsistent())
+		err = nil
+	}
+	end()
+	return out.Sockets(), out.gaps, errors.Join(err, out.Close())
+}
+
+func (l *look) reportSnapshot(name string, sockets uint64, gaps []tcpvet.Gap, err error) error {
+	if err == nil {
+		fmt.Fprintf(l.stdio.Err, "wrote %d sockets to %s\n", sockets, name)
+	}
+	warnGaps(l.stdio.Err, gaps)
+	return l.after(err, gaps)
+}

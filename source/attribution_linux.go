@@ -1,0 +1,97 @@
+package source
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/source/procfs"
+)
+
+// attribution tells who holds a socket: a hash join of the inodes that the
+// descriptors of all processes name. A nil one has looked for nobody.
+type attribution struct {
+	holders   *procfs.Holders
+	processes procfs.Processes
+	told      map[tcpvet.Process]bool
+	o         tcpvet.Observer
+	unseen    int  // sockets that some process holds and none was found with
+	denied    bool // processes could not be read, which explains them
+}
+
+// attribution reads the descriptors, if who holds what is asked for.
+func (l *live) attribution(ctx context.Context, want tcpvet.Facts, o tcpvet.Observer) (*attribution, error) {
+	if want&(tcpvet.FactHolders|tcpvet.FactContainers|tcpvet.FactLimits) == 0 {
+		return nil, nil
+	}
+	holders, gaps, err := l.fs.ScanHolders(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		o.Gap(tcpvet.Gap{What: "holders", Err: err.Error()})
+		return nil, nil
+	}
+	for _, g := range gaps {
+		o.Gap(g)
+	}
+	return &attribution{
+		holders: holders, processes: procfs.Processes{FS: l.fs}, told: make(map[tcpvet.Process]bool), o: o, denied: len(gaps) > 0,
+	}, nil
+}
+
+// attribute sets the holder of s, and tells the observer of processes that it
+// does not know yet.
+func (a *attribution) attribute(s *tcpvet.Socket) {
+	s.Holder, s.SharedWith = tcpvet.Nobody, nil
+	if s.Inode == 0 {
+		return
+	}
+	if a == nil {
+		s.Holder = tcpvet.Unseen
+		return
+	}
+	first, others, ok := a.holders.Lookup(s.Inode)
+	if !ok {
+		s.Holder = tcpvet.Unseen
+		a.unseen++
+		return
+	}
+	s.Holder, s.SharedWith = first, others
+	a.tell(first)
+	for _, p := range others {
+		a.tell(p)
+	}
+}
+
+func (a *attribution) tell(p tcpvet.Process) {
+	if a.told[p] {
+		return
+	}
+	a.told[p] = true
+	info, err := a.processes.Info(p)
+	if err != nil && !errors.Is(err, procfs.ErrEnded) {
+		a.o.Gap(tcpvet.Gap{What: "process", Err: err.Error()})
+	}
+	if c, ok := a.holders.Counts(p); ok {
+		info.Descriptors, info.Sockets, info.LeaderExited = c.Descriptors, c.Sockets, c.LeaderExited
+	}
+	a.o.Process(p, info)
+}
+
+// end tells what was left open.
+func (a *attribution) end(o tcpvet.Observer) {
+	if a == nil {
+		return
+	}
+	for _, g := range a.processes.Gaps() {
+		o.Gap(g)
+	}
+	if a.unseen > 0 && !a.denied {
+		o.Gap(tcpvet.Gap{
+			What:  "holders",
+			Err:   "no process was found with the socket: it was opened or passed on meanwhile, or the kernel itself holds it",
+			Count: a.unseen,
+		})
+	}
+}

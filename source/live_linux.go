@@ -1,0 +1,208 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/netns"
+	"github.com/tcpvet/tcpvet/source/procfs"
+)
+
+// live is a look at this machine: the sockets of a table, with what procfs
+// tells of their holders and namespaces.
+type live struct {
+	table table
+	fs    procfs.FS
+}
+
+// table reads the sockets of the network namespace that the calling thread is
+// in, listeners first.
+type table interface {
+	name() string
+
+	// facts gives those of want that the table tells about a socket.
+	facts(want tcpvet.Facts) tcpvet.Facts
+
+	// sockets hands each socket to yield. It ends with yield's error.
+	sockets(ctx context.Context, q Query, yield func(*tcpvet.Socket) error) (outcome, error)
+}
+
+// outcome is how a reading of sockets went.
+type outcome struct {
+	changed      uint64 // sockets seen to change meanwhile
+	inconsistent bool   // the kernel said that it was
+}
+
+// fromProcfs holds what procfs and rtnetlink tell beside the sockets.
+const fromProcfs = tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactNetns | tcpvet.FactPortRange | tcpvet.FactSysctls |
+	tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits
+
+func (l *live) Name() string { return l.table.name() }
+
+func (l *live) Facts(want tcpvet.Facts) tcpvet.Facts {
+	return l.table.facts(want) | want&fromProcfs
+}
+
+func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
+	spaces, gaps, err := l.namespaces(q.Netns)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		o.Gap(g)
+	}
+	o.Host(l.fs.HostInfo())
+	a, err := l.attribution(ctx, q.Want, o)
+	if err != nil {
+		return err
+	}
+	v := &visit{live: l, q: q, a: a, o: withRoles(o)}
+	if err := netns.Each(ctx, spaces, func(f netns.Found, err error) error { return v.namespace(ctx, f, err) }); err != nil {
+		return err
+	}
+	a.end(o)
+	if v.seen == 0 {
+		return v.blind(len(spaces))
+	}
+	if v.inconsistent {
+		return ErrInconsistent
+	}
+	return nil
+}
+
+// namespaces finds what is to be looked at.
+func (l *live) namespaces(want Namespaces) ([]netns.Found, []tcpvet.Gap, error) {
+	if !want.All && len(want.Names) == 0 {
+		id, err := netns.Self()
+		if err != nil {
+			return nil, nil, err
+		}
+		return []netns.Found{{ID: id}}, nil, nil
+	}
+	found, gaps, err := netns.Find(netns.Options{Root: l.fs.Root})
+	if err != nil || want.All {
+		return found, gaps, err
+	}
+	found, err = netns.Select(found, want.Names)
+	return found, nil, err
+}
+
+// visit is one round through the namespaces.
+type visit struct {
+	*live
+	q            Query
+	a            *attribution
+	o            *roles
+	seen         int   // namespaces whose sockets were read
+	first        error // why the first of the others was not
+	inconsistent bool
+}
+
+// namespace looks at one namespace, in which the calling thread is. What cannot
+// be read there is a gap; the error is one of the observer or of ctx.
+func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error {
+	if entry != nil {
+		v.missed(f, "sockets", entry)
+		return nil
+	}
+	read := v.fs.SocketCounters
+	if v.q.Want.Has(tcpvet.FactCounters) {
+		read = v.fs.Counters
+	}
+	counters, err := read()
+	if err != nil && v.q.Want.Has(tcpvet.FactCounters) {
+		v.gap(f, "counters", err)
+	}
+	// sock_diag walks the table of the whole host for each namespace, if only
+	// to find nothing. A merely bound socket in a namespace without any other
+	// is passed over; without a connection it harms nobody.
+	if procfs.NoTCP(counters) {
+		v.seen++
+		if v.q.Netns.All {
+			v.o.Netns(tcpvet.Netns{ID: f.ID, Names: f.Names}) // one of many: its settings matter to nobody
+		} else {
+			v.o.Netns(v.settings(f, counters))
+		}
+		return nil
+	}
+	v.o.Netns(v.settings(f, counters))
+	var broken error // of the observer
+	done, err := v.table.sockets(ctx, v.q, func(s *tcpvet.Socket) error {
+		s.Netns = f.ID
+		v.a.attribute(s)
+		broken = v.o.Socket(s)
+		return broken
+	})
+	switch {
+	case broken != nil:
+		return broken
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		v.missed(f, "sockets", err)
+		return nil
+	}
+	v.seen++
+	v.inconsistent = v.inconsistent || done.inconsistent
+	if done.changed > 0 {
+		v.o.Changed(done.changed)
+	}
+	return nil
+}
+
+// settings reads what is asked for about the namespace.
+func (v *visit) settings(f netns.Found, counters map[string]uint64) tcpvet.Netns {
+	n := tcpvet.Netns{ID: f.ID, Names: f.Names}
+	want := v.q.Want
+	if want.Has(tcpvet.FactCounters) {
+		n.Counters = counters
+	}
+	if want&(tcpvet.FactSysctls|tcpvet.FactPortRange) != 0 {
+		sysctls, err := v.fs.Sysctls()
+		if err != nil {
+			v.gap(f, "settings", err)
+		}
+		if want.Has(tcpvet.FactSysctls) {
+			n.Sysctls = sysctls
+		}
+		if n.Ports, err = procfs.PortsOf(sysctls); err != nil {
+			v.gap(f, "port range", err)
+		}
+	}
+	if want.Has(tcpvet.FactAddresses) {
+		var err error
+		if n.Addresses, err = procfs.Addresses(); err != nil {
+			v.gap(f, "addresses", err)
+		}
+	}
+	return n
+}
+
+// blind is the error where no namespace could be looked at.
+func (v *visit) blind(spaces int) error {
+	if v.first == nil {
+		return fmt.Errorf("look at %d namespaces: %w", spaces, ErrBlind)
+	}
+	return fmt.Errorf("%w: %w", ErrBlind, v.first)
+}
+
+func (v *visit) missed(f netns.Found, what string, err error) {
+	if v.first == nil {
+		v.first = err
+	}
+	if errors.Is(err, netns.ErrGone) {
+		return // with all that was in it: there is nothing to miss
+	}
+	v.gap(f, what, err)
+}
+
+func (v *visit) gap(f netns.Found, what string, err error) {
+	var e *netns.EnterError
+	if errors.As(err, &e) {
+		v.o.Gap(e.Gap())
+		return
+	}
+	v.o.Gap(tcpvet.Gap{What: what, Where: "netns " + f.Name(), Netns: f.ID, Err: err.Error()})
+}

@@ -1,0 +1,99 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/netns"
+	"github.com/tcpvet/tcpvet/source/fold"
+)
+
+// TakeOptions say how to take a Census. The zero value counts every socket.
+type TakeOptions struct {
+	Fold fold.Options
+
+	// Watch, where it is not nil, wraps what the source reports to.
+	Watch func(tcpvet.Observer) tcpvet.Observer
+}
+
+// Take looks once and folds what it sees. On an error the Census holds what was
+// seen until then.
+func Take(ctx context.Context, src Source, q Query, opt TakeOptions) (tcpvet.Census, error) {
+	start := time.Now()
+	var c tcpvet.Census
+	var err error
+	for try := 1; ; try++ {
+		f := fold.New(opt.Fold)
+		var o tcpvet.Observer = f
+		if opt.Watch != nil {
+			o = opt.Watch(o)
+		}
+		err = src.Look(ctx, q, o)
+		c = f.Census()
+		if !errors.Is(err, ErrInconsistent) {
+			break
+		}
+		if try == maxTries {
+			c.Gaps = append(c.Gaps, Inconsistent())
+			err = nil
+			break
+		}
+	}
+	c.Taken, c.Duration = start, time.Since(start)
+	c.Source, c.Facts = src.Name(), Known(src, q)
+	if s, ok := src.(saved); ok {
+		c.Taken, c.Duration = s.Taken(), 0
+	}
+	c.Self, c.Whole = Scope(src, q)
+	return c, err
+}
+
+// Known gives what a look by src for q tells.
+func Known(src Source, q Query) tcpvet.Facts { return src.Facts(q.Want | free) }
+
+// Scope gives the namespace of the one who looks, and whether every namespace
+// is looked at.
+func Scope(src Source, q Query) (self tcpvet.NetnsID, whole bool) {
+	if s, ok := src.(saved); ok {
+		self, whole = s.Self()
+		return self, whole && len(q.Netns.Names) == 0
+	}
+	id, err := netns.Self()
+	if err != nil {
+		return 0, q.Netns.All
+	}
+	return id, q.Netns.All
+}
+
+// free holds the facts that come with every socket, asked for or not.
+const free = tcpvet.FactQueues | tcpvet.FactBacklog | tcpvet.FactBacklogMax | tcpvet.FactInode | tcpvet.FactUID |
+	tcpvet.FactCookie | tcpvet.FactTimer | tcpvet.FactCgroup | tcpvet.FactMini | tcpvet.FactTimeWait | tcpvet.FactListeners | tcpvet.FactNetns
+
+// saved is a Source that holds an earlier look.
+type saved interface {
+	// Taken is when the look was, the zero time where the file does not say.
+	Taken() time.Time
+
+	// Self is the namespace of the one who looked; whole tells that every
+	// namespace was looked at.
+	Self() (self tcpvet.NetnsID, whole bool)
+}
+
+// maxTries is how often Take looks while the kernel calls the result
+// inconsistent.
+const maxTries = 3
+
+// ErrInconsistent ends a look that is complete, but during which the kernel
+// said that its list of sockets changed in a way that it could not make good
+// (NLM_F_DUMP_INTR). Some sockets may be missing or told twice.
+var ErrInconsistent = errors.New("the kernel said that its list of sockets changed while it was read")
+
+// Inconsistent gives the gap that stands for ErrInconsistent.
+func Inconsistent() tcpvet.Gap {
+	return tcpvet.Gap{What: "some sockets", Err: ErrInconsistent.Error() + ": they may be missing or told twice"}
+}
+
+// ErrBlind is the cause where a look could see nothing at all.
+var ErrBlind = errors.New("nothing could be looked at")
