@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+)
+
+// TestMain lets the stage and its members be this test binary.
+func TestMain(m *testing.M) {
+	if !inside() {
+		os.Exit(m.Run())
+	}
+}
+
+// Small populations are what their title says, by the kernel's count and by
+// ss, state by state.
+func TestRootStage(t *testing.T) {
+	kerneltest.Root(t)
+	kerneltest.Tool(t, "ip")
+	kerneltest.Tool(t, "ss")
+	const estab, timeWait = "ESTAB", "TIME-WAIT"
+	for letter, want := range map[string]map[string]int{
+		"a": {estab: 200_000 / 1000 / 2 / members * members * 2},
+		"b": {timeWait: 200_000 / 1000 / members * members},
+		"d": {estab: 100},
+		"e": {timeWait: 300_000 / 1000 / members * members, estab: 2 * fullPorts},
+	} {
+		r, err := stageAndMeasure(context.Background(), order{Letter: letter, Scale: 0.001, StageOnly: true})
+		if err != nil {
+			t.Errorf("(%s): %v", letter, err)
+			continue
+		}
+		if !maps.Equal(r.States, want) {
+			t.Errorf("(%s): %v, want %v", letter, r.States, want)
+		}
+		if r.Began != want[estab]+want[timeWait] {
+			t.Errorf("(%s): the kernel counts %d sockets, want %v", letter, r.Began, want)
+		}
+	}
+	if _, err := stageAndMeasure(context.Background(), order{Letter: "none", StageOnly: true}); err == nil {
+		t.Error("an unknown population passes")
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		walls []time.Duration
+		want  int64
+	}{{nil, 0}, {[]time.Duration{5}, 5}, {[]time.Duration{9, 1, 5}, 5}, {[]time.Duration{1, 100, 3, 5}, 4}} {
+		var costs []cost
+		for _, w := range test.walls {
+			costs = append(costs, cost{Wall: w})
+		}
+		if got := medianOf(costs, wallOf); got != test.want {
+			t.Errorf("median of %v: %d, want %d", test.walls, got, test.want)
+		}
+	}
+}
+
+// A missed bar, a wrong answer and a figure that was not measured each fail.
+func TestMissed(t *testing.T) {
+	good := result{Letter: "d", Costs: map[string][]cost{
+		count: {{Wall: 20}}, list: {{Wall: 20}}, listSS: {{Wall: 10}},
+	}}
+	if _, missed := page(time.Now(), []result{good}); len(missed) != 0 {
+		t.Errorf("twice the wall time is within the bar: %q", missed)
+	}
+	slow := result{Letter: "d", Costs: map[string][]cost{
+		count: {{Wall: 21}}, list: {{Wall: 20}}, listSS: {{Wall: 10}},
+	}}
+	wrong := good
+	wrong.Checks = []check{{What: "sum", Got: "4", Want: "5"}}
+	unmeasured := result{Letter: "d", Costs: map[string][]cost{count: {{Wall: 20}}, listSS: {{Wall: 10}}}}
+	for want, r := range map[string]result{"2.10 times": slow, "sum: 4, want 5": wrong, "not measured": unmeasured} {
+		if _, missed := page(time.Now(), []result{r}); len(missed) != 1 || !strings.Contains(missed[0], want) {
+			t.Errorf("missed %q, want %q alone", missed, want)
+		}
+	}
+}
