@@ -243,7 +243,6 @@ type bar struct {
 	most           float64
 }
 
-//
 // (s) has none: what it costs to read every socket is mostly the kernel's work,
 // the same for all that ask it.
 var bars = []bar{

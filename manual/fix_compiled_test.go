@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -61,10 +60,7 @@ func TestGoCloses(t *testing.T) {
 	write(t, dir, "go.mod", "module example.com/fix\n\ngo 1.26\n")
 	write(t, dir, "main.go", goMain+goLeak+"\n\n"+goCure+"\n\n"+goServe+"\n")
 	bin := filepath.Join(dir, "fix")
-	build := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", bin, ".")
-	if _, err := os.Stat(build.Path); err != nil {
-		build = exec.Command(program(t, "go"), build.Args[1:]...)
-	}
+	build := exec.Command(program(t, "go"), "build", "-o", bin, ".")
 	build.Dir = dir
 	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "GOTOOLCHAIN=local")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -109,13 +108,16 @@ func (p *listing) printer(l *look, o *output) (flush func() error, err error) {
 	switch o.format {
 	case "json", "jsonl":
 		out := bufio.NewWriterSize(l.stdio.Out, 1<<16)
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
 		lookup := jsonv1.Lookup{
 			Process: func(pr tcpvet.Process) (tcpvet.ProcessInfo, bool) { i, ok := p.view.Processes[pr]; return i, ok },
 			Netns:   func(id tcpvet.NetnsID) (tcpvet.Netns, bool) { n, ok := p.view.Netns[id]; return n, ok },
 		}
-		p.print = func(s *tcpvet.Socket) error { return enc.Encode(lookup.SocketOf(s, p.view.Holders)) }
+		var line []byte
+		p.print = func(s *tcpvet.Socket) error {
+			line = append(lookup.AppendSocket(line[:0], s, p.view.Holders), '\n')
+			_, err := out.Write(line)
+			return err
+		}
 		return out.Flush, nil
 	case "csv":
 		list := report.NewCSV(l.stdio.Out, report.WideColumns)

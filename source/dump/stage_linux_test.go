@@ -36,11 +36,11 @@ func stage(t *testing.T) (child, client int) {
 		t.Fatalf("connect to a listener whose queue is full: %v, not EINPROGRESS", err)
 	}
 
-	shared, server := s.pair("127.0.0.1:40001", web)
+	shared, _ := s.pair("127.0.0.1:40001", web)
 	s.must(unix.SetsockoptInt(shared, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1))
 	s.write(shared, "hello")
 
-	_, server = s.pair("127.0.0.1:40002", web)
+	_, server := s.pair("127.0.0.1:40002", web)
 	s.write(server, "xyz")
 	s.close(server)
 
