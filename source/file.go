@@ -63,6 +63,7 @@ type snapshot struct{ r *store.Reader }
 func (s *snapshot) Name() string                         { return s.r.Header.Source }
 func (s *snapshot) Facts(want tcpvet.Facts) tcpvet.Facts { return s.r.Header.Facts & want }
 func (s *snapshot) Taken() time.Time                     { return s.r.Header.Taken }
+func (s *snapshot) Host() string                         { return s.r.Header.Host }
 func (s *snapshot) Self() (tcpvet.NetnsID, bool) {
 	return s.r.Header.Self, s.r.Header.Whole
 }
@@ -84,6 +85,7 @@ func (t *text) Name() string                         { return t.dump.Name() }
 func (t *text) Facts(want tcpvet.Facts) tcpvet.Facts { return t.dump.Facts() & want }
 
 func (t *text) Taken() time.Time             { return t.taken }
+func (t *text) Host() string                 { return "" }
 func (t *text) Self() (tcpvet.NetnsID, bool) { return 0, false }
 
 func (t *text) Look(ctx context.Context, q Query, o tcpvet.Observer) error {

@@ -46,17 +46,19 @@ func (l *live) Facts(want tcpvet.Facts) tcpvet.Facts {
 }
 
 func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
-	spaces, gaps, err := l.namespaces(q.Netns)
+	o.Host(l.fs.HostInfo())
+	// Two passes over /proc that have nothing to do with each other.
+	where := l.finding(q.Netns)
+	a, err := l.attribution(ctx, q.Want, o)
+	spaces, gaps, ferr := where()
+	if ferr != nil {
+		return ferr
+	}
 	if err != nil {
 		return err
 	}
 	for _, g := range gaps {
 		o.Gap(g)
-	}
-	o.Host(l.fs.HostInfo())
-	a, err := l.attribution(ctx, q.Want, o)
-	if err != nil {
-		return err
 	}
 	v := &visit{live: l, q: q, a: a, o: withRoles(o)}
 	if err := netns.Each(ctx, spaces, func(f netns.Found, err error) error { return v.namespace(ctx, f, err) }); err != nil {
@@ -70,6 +72,27 @@ func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
 		return ErrInconsistent
 	}
 	return nil
+}
+
+// finding begins to look for namespaces, and gives what waits for the result.
+func (l *live) finding(want Namespaces) func() ([]netns.Found, []tcpvet.Gap, error) {
+	if !want.All && len(want.Names) == 0 {
+		// One's own is that of the calling thread.
+		spaces, gaps, err := l.namespaces(want)
+		return func() ([]netns.Found, []tcpvet.Gap, error) { return spaces, gaps, err }
+	}
+	var spaces []netns.Found
+	var gaps []tcpvet.Gap
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		spaces, gaps, err = l.namespaces(want)
+	}()
+	return func() ([]netns.Found, []tcpvet.Gap, error) {
+		<-done
+		return spaces, gaps, err
+	}
 }
 
 // namespaces finds what is to be looked at.

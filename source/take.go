@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -53,6 +54,16 @@ func Take(ctx context.Context, src Source, q Query, opt TakeOptions) (tcpvet.Cen
 // Known gives what a look by src for q tells.
 func Known(src Source, q Query) tcpvet.Facts { return src.Facts(q.Want | free) }
 
+// Origin gives when src looks, and at which host: the zero time and "" where it
+// holds a look that does not say.
+func Origin(src Source) (taken time.Time, host string) {
+	if s, ok := src.(saved); ok {
+		return s.Taken(), s.Host()
+	}
+	host, _ = os.Hostname()
+	return time.Now(), host
+}
+
 // Scope gives the namespace of the one who looks, and whether every namespace
 // is looked at.
 func Scope(src Source, q Query) (self tcpvet.NetnsID, whole bool) {
@@ -73,8 +84,10 @@ const free = tcpvet.FactQueues | tcpvet.FactBacklog | tcpvet.FactBacklogMax | tc
 
 // saved is a Source that holds an earlier look.
 type saved interface {
-	// Taken is when the look was, the zero time where the file does not say.
+	// Taken is when the look was, the zero time where the file does not say,
+	// and Host whose sockets they are, "" likewise.
 	Taken() time.Time
+	Host() string
 
 	// Self is the namespace of the one who looked; whole tells that every
 	// namespace was looked at.

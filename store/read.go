@@ -71,8 +71,10 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, s.in.fault(line, fmt.Errorf("schema %q, kind %q: this tcpvet reads %s", h.Schema, h.Kind, jsonv1.SnapshotSchema))
 	}
 	s.Header = Header{Host: h.Host, Source: h.Source, Self: tcpvet.NetnsID(h.Self), Whole: h.Whole}
-	if s.Header.Taken, err = time.Parse(time.RFC3339Nano, h.Taken); err != nil {
-		return nil, s.in.fault(line, err)
+	if h.Taken != nil {
+		if s.Header.Taken, err = time.Parse(time.RFC3339Nano, *h.Taken); err != nil {
+			return nil, s.in.fault(line, err)
+		}
 	}
 	for _, word := range h.Facts {
 		f, _ := tcpvet.ParseFact(word)

@@ -19,7 +19,7 @@ import (
 
 // Header says what a snapshot is.
 type Header struct {
-	Taken  time.Time
+	Taken  time.Time // the zero time where it is not known
 	Host   string
 	Source string
 	Facts  tcpvet.Facts

@@ -55,12 +55,12 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 	return r
 }
 
-// coverage tells what the numbers of a finding in that namespace rest on. A gap
-// that no privilege would close does not narrow it: root, too, meets processes
-// that it cannot read or that are gone.
+// coverage tells what the numbers of a finding in that namespace rest on. Root,
+// too, meets processes that it may not read or that are gone: their gap is told,
+// and narrows nothing.
 func coverage(c *tcpvet.Census, ns tcpvet.NetnsID) tcpvet.Coverage {
 	for _, g := range c.Gaps {
-		if g.What == "holders" && g.Needs != "" && (g.Netns == 0 || g.Netns == ns) {
+		if g.What == "holders" && g.Needs == "root" && (g.Netns == 0 || g.Netns == ns) {
 			return tcpvet.OwnProcesses
 		}
 	}

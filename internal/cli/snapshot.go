@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,9 +93,9 @@ func (k *keptGaps) Gap(g tcpvet.Gap) {
 }
 
 func writeSnapshot(ctx context.Context, l *look, src source.Source, w io.Writer) (uint64, []tcpvet.Gap, error) {
-	host, _ := os.Hostname()
 	q := source.Query{Want: judged, Netns: l.namespaces()}
-	h := store.Header{Taken: time.Now(), Host: host, Source: src.Name(), Facts: source.Known(src, q)}
+	h := store.Header{Source: src.Name(), Facts: source.Known(src, q)}
+	h.Taken, h.Host = source.Origin(src)
 	h.Self, h.Whole = source.Scope(src, q)
 	out := &keptGaps{Writer: store.NewWriter(w, h)}
 	obs, end := watch(l.stdio.Err, out)
@@ -106,7 +105,11 @@ func writeSnapshot(ctx context.Context, l *look, src source.Source, w io.Writer)
 		err = nil
 	}
 	end()
-	return out.Sockets(), out.gaps, errors.Join(err, out.Close())
+	if err != nil {
+		// Without its end line the file shows that it is not whole.
+		return out.Sockets(), out.gaps, errors.Join(err, out.Abandon())
+	}
+	return out.Sockets(), out.gaps, out.Close()
 }
 
 func (l *look) reportSnapshot(name string, sockets uint64, gaps []tcpvet.Gap, err error) error {

@@ -8,7 +8,7 @@ import (
 // Count is the document of tcpvet/count/v1.
 type Count struct {
 	Schema     string       `json:"schema"`
-	Taken      string       `json:"taken"`
+	Taken      *string      `json:"taken"`
 	Source     string       `json:"source"`
 	Namespaces int          `json:"namespaces"`
 	Total      uint64       `json:"total"`

@@ -11,7 +11,7 @@ import (
 // Diagnosis is the document of tcpvet/diagnosis/v1.
 type Diagnosis struct {
 	Schema     string    `json:"schema"`
-	Taken      string    `json:"taken"`
+	Taken      *string   `json:"taken"`
 	Host       string    `json:"host"`
 	Source     string    `json:"source"`
 	Sockets    uint64    `json:"sockets"`
@@ -115,8 +115,7 @@ func (l Lookup) findingOf(f *tcpvet.Finding) Finding {
 		Evidence: make([]Evidence, 0, len(f.Evidence)), Remedies: make([]Remedy, 0, len(f.Remedies)),
 	}
 	if f.Since != nil {
-		since := Time(*f.Since)
-		out.Since = &since
+		out.Since = Time(*f.Since)
 	}
 	if f.Subject.Service.IsValid() {
 		s := f.Subject.Service.String()

@@ -167,7 +167,14 @@ func (f Float) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, math.Round(v*1e6)/1e6, 'f', -1, 64), nil
 }
 
-// Time gives a time in RFC 3339 with its zone.
-func Time(t time.Time) string { return t.Format(time.RFC3339Nano) }
+// Time gives a time in RFC 3339 with its zone, nil for the zero time: it is not
+// known.
+func Time(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.Format(time.RFC3339Nano)
+	return &s
+}
 
 var _ json.Marshaler = Float(0)

@@ -11,7 +11,7 @@ import (
 type SnapshotHeader struct {
 	Schema string   `json:"schema"`
 	Kind   string   `json:"kind"` // header
-	Taken  string   `json:"taken"`
+	Taken  *string  `json:"taken"`
 	Host   string   `json:"host"`
 	Source string   `json:"source"`
 	Facts  []string `json:"facts"`

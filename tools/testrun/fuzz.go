@@ -30,7 +30,7 @@ func (r *repo) fuzz(ctx context.Context, each time.Duration) error {
 }
 
 func (r *repo) fuzzOne(ctx context.Context, t key, each time.Duration) error {
-	args := []string{"test", "-run", "^$", "-fuzz", "^" + t.test + "$", "-fuzztime", each.String(), t.pkg}
+	args := []string{"test", "-run", "^$", "-fuzz", "^" + t.test + "$", "-fuzztime", each.String(), "-fuzzminimizetime", "10x", t.pkg}
 	out, err := r.output(ctx, "go", args...)
 	// On a busy machine the go command may report its own deadline as a
 	// failure, with no input to show.

@@ -1,0 +1,139 @@
+package source_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+	"github.com/tcpvet/tcpvet/netns"
+	"github.com/tcpvet/tcpvet/source"
+)
+
+// thousandResult is what the part thousand found.
+type thousandResult struct {
+	Netlink, Procfs spent
+}
+
+type spent struct {
+	CPU, Wall float64 // s, the least of the tries
+	Spaces    int     // namespaces told, of those made
+	Bare      int     // of these, those told without settings: they were skipped
+	Sockets   uint64  // in those made
+	Gaps      []string
+}
+
+const (
+	manySpaces = 1000
+	busyEach   = 20 // one in so many has sockets
+)
+
+// A look at a thousand namespaces, a few with sockets, with all that diagnose
+// asks for.
+func TestRootThousandNamespaces(t *testing.T) {
+	kerneltest.Root(t)
+	var r thousandResult
+	// The mounts end with the mount namespace, however the part ends.
+	play(t, "thousand", &r, func(c *exec.Cmd) {
+		c.Dir = t.TempDir()
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	})
+	for kind, s := range map[string]spent{"netlink": r.Netlink, "procfs": r.Procfs} {
+		t.Logf("%s: %.2f s of CPU, %.2f s", kind, s.CPU, s.Wall)
+		const most = 2 // s
+		if s.CPU >= most || s.Wall >= most {
+			t.Errorf("%s: %.2f s of CPU and %.2f s, want under %d", kind, s.CPU, s.Wall, most)
+		}
+		const busy = manySpaces / busyEach
+		if s.Spaces != manySpaces || s.Bare != manySpaces-busy || s.Sockets != 3*busy {
+			t.Errorf("%s: %d namespaces, %d of them skipped, %d sockets; want %d, %d, %d", kind, s.Spaces, s.Bare, s.Sockets, manySpaces, manySpaces-busy, 3*busy)
+		}
+		if len(s.Gaps) > 0 {
+			t.Errorf("%s: gaps %v", kind, s.Gaps)
+		}
+	}
+}
+
+// thousand makes namespaces below the working directory and looks at all.
+func thousand() error {
+	made, fds, err := makeNamespaces()
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	var r thousandResult
+	for kind, to := range map[string]*spent{"netlink": &r.Netlink, "procfs": &r.Procfs} {
+		src, err := source.Open(kind)
+		if err != nil {
+			return err
+		}
+		for range 3 { // others use this machine too
+			s, err := measure(src, made)
+			if err != nil {
+				return err
+			}
+			if to.Wall == 0 || s.Wall < to.Wall {
+				*to = s
+			}
+		}
+	}
+	return say(r)
+}
+
+// makeNamespaces leaves the calling goroutine where it was.
+func makeNamespaces() (made map[tcpvet.NetnsID]bool, fds []int, err error) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return nil, nil, fmt.Errorf("make mounts private: %w", err)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+		return nil, nil, fmt.Errorf("mount tmpfs: %w", err)
+	}
+	made = make(map[tcpvet.NetnsID]bool)
+	result := make(chan error)
+	go func() {
+		lockForever()
+		result <- func() error {
+			for i := range manySpaces {
+				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+					return fmt.Errorf("make namespace: %w", err)
+				}
+				file := filepath.Join(dir, fmt.Sprintf("many%04d", i))
+				if err := os.WriteFile(file, nil, 0o600); err != nil {
+					return err
+				}
+				if err := unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, ""); err != nil {
+					return fmt.Errorf("bind namespace: %w", err)
+				}
+				id, err := netns.Self()
+				if err != nil {
+					return err
+				}
+				made[id] = true
+				if i%busyEach != 0 {
+					continue
+				}
+				open, err := connected()
+				fds = append(fds, open...)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}()
+	}()
+	return made, fds, <-result
+}
