@@ -224,6 +224,7 @@ type List struct {
 	View    View
 	columns []Column
 	out     *bufio.Writer
+	row     row
 	buf     []byte
 }
 
@@ -241,9 +242,9 @@ func (l *List) Head() {
 
 // Socket writes a line.
 func (l *List) Socket(s *tcpvet.Socket) error {
-	r := row{s, &l.View}
+	l.row = row{s, &l.View}
 	for i := range l.columns {
-		l.buf = l.columns[i].cell(l.buf[:0], &r)
+		l.buf = l.columns[i].cell(l.buf[:0], &l.row)
 		l.put(i, l.buf)
 	}
 	if l.out.Buffered() < 1<<15 {
