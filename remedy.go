@@ -47,6 +47,7 @@ type Advise struct {
 	Text string
 	Run  string // a command that shows more and changes nothing, "" for none
 	Code bool   // it is about the program's code or configuration
+	May  Risk   // what following it can break
 }
 
 // SetSysctl sets a kernel setting of a network namespace.
@@ -80,9 +81,9 @@ func (a Advise) Kind() RemedyKind {
 // Command is the line that shows more.
 func (a Advise) Command() string { return a.Run }
 
-// Risk is RiskNone: advice changes nothing by itself.
-func (Advise) Risk() Risk { return RiskNone }
-func (Advise) isRemedy()  {}
+// Risk is what following the advice can break.
+func (a Advise) Risk() Risk { return a.May }
+func (Advise) isRemedy()    {}
 
 func (s SetSysctl) String() string { return s.Why }
 

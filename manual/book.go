@@ -20,6 +20,9 @@ type Book struct {
 // New binds a book.
 func New(rules ...*vet.Rule) *Book {
 	b := &Book{topics: pages()}
+	if len(rules) > 0 {
+		b.topics = append(b.topics, rulesTopic(rules))
+	}
 	for _, r := range rules {
 		b.topics = append(b.topics, RuleTopic(r))
 	}

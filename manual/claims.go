@@ -1,7 +1,7 @@
 package manual
 
 // demo stages the article's fault on this machine.
-var demo = Command{Run: "tcpvet demo", Shows: "stages the fault in private namespaces, with its diagnosis and cure", Root: true}
+var demo = Command{Run: "tcpvet demo", Shows: "stages the fault in private namespaces, with its diagnosis and cure"}
 
 // claimsOnStates gives the claims about the failure and about TCP itself, up
 // to the limits on TIME_WAIT.
@@ -165,7 +165,7 @@ func claimsOnCures() []Claim {
 			Says:    "Only the end of the process gives the resources back.",
 			Verdict: Partly,
 			Why:     "Nearly. SOCK_DESTROY, which `ss -K` uses, gives back the port. The descriptor does need the process.",
-			Shown:   Commands{{Run: "ss -K state close-wait dst 10.0.3.7:8080", Shows: "destroys such sockets to one destination; put your own in", Root: true, Changes: true}},
+			Shown:   Commands{{Run: "ss -Ktn state close-wait dst 10.0.3.7:8080", Shows: "destroys such sockets to one destination; put your own in", Root: true, Changes: true}},
 			See:     []string{"CLOSE-WAIT", "ECONNABORTED"},
 		},
 		{

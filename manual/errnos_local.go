@@ -15,7 +15,7 @@ var addrNotAvail = errnoPage{
 		{"ports-exhausted", "connect", "as many sockets to that destination as the range has ports less the reserved ones; other destinations work. CLOSE-WAIT: the program leaks. TIME-WAIT: it opens too many short connections. ESTAB: a pool without a bound."},
 		{"reserved-ports", "connect", "`net.ipv4.ip_local_reserved_ports` of that namespace covers the range; it takes no sockets at all"},
 		{"tuple-exists", "connect", "the program chose its source port, and that very connection exists"},
-		{"address-not-local", "bind", "the address is on no interface of that namespace"},
+		{"address-not-local", "bind", "the address is on no interface of that namespace, and neither `net.ipv4.ip_nonlocal_bind` nor IP_FREEBIND allows that"},
 		{"ipv6-disabled", "connect, bind", "the target or source is IPv6, and `/proc/net/if_inet6` is empty or lacks `::1`; often `/etc/hosts` of the container gives `::1` for localhost"},
 		{"loopback-down", "connect, bind", "the target is `::1`, and lo is down in that namespace"},
 		{"no-source-address", "connect", "there is a route to the IPv6 target, and every address is tentative (flag 40 in `/proc/net/if_inet6`) or deprecated (flag 20)"},

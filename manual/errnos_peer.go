@@ -7,6 +7,7 @@ var connRefused = errnoPage{
 	title:   "the host answered, and nobody listens there",
 	meaning: []string{
 		"An RST came back for the SYN. The network works. A full accept queue is not the reason: it makes the server silent.",
+		"Trying again and again on a closed port of one's own host has a trap, where the port lies inside the local port range: the kernel may choose that very port for the client's end, and the socket is connected to itself. It then keeps the server from listening.",
 	},
 	causes: []cause{
 		{"refused", "connect", "no listener on that address and port, in that namespace. A server that listens on 127.0.0.1 refuses on every other address."},

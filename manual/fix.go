@@ -39,7 +39,7 @@ func fixTopic() Topic {
 			Commands{
 				{Run: "tcpvet diagnose", Shows: "who leaks, toward whom, how fast, of which kind"},
 				{Run: "tcpvet count --by process,state", Shows: "what each process holds"},
-				{Run: "ss -K state close-wait dst 10.0.3.7:8080", Shows: "destroys those sockets; put your destination in", Root: true, Changes: true},
+				{Run: "ss -Ktn state close-wait dst 10.0.3.7:8080", Shows: "destroys those sockets; put your destination in", Root: true, Changes: true},
 			},
 			Values{count(tcpvet.CloseWait)},
 		},

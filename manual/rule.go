@@ -33,6 +33,26 @@ func RuleTopic(r *vet.Rule) Topic {
 	return t
 }
 
+// rulesTopic lists the rules.
+func rulesTopic(rules []*vet.Rule) Topic {
+	t := Topic{
+		Name: "rules", Aliases: []string{"rule", "findings"}, Section: Basics,
+		Title: "what tcpvet diagnose judges by",
+		Body: []Block{
+			Para("Each rule looks for one thing that can be wrong. A rule that lacks something it needs to know is skipped, and `tcpvet diagnose` says so: what was not judged is not known to be well."),
+		},
+	}
+	var terms Terms
+	for _, r := range rules {
+		terms = append(terms, Term{Word: r.Name, Text: r.Doc.Title})
+	}
+	t.Body = append(t.Body, terms)
+	for _, r := range rules {
+		t.See = append(t.See, r.Name)
+	}
+	return t
+}
+
 // advice heads a list of paragraphs. One that holds more than running text
 // stands as it is.
 func advice(title string, texts []string) []Block {

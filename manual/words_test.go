@@ -109,7 +109,7 @@ func TestCommandsAreSafeOnASickHost(t *testing.T) {
 		if m := forbidden.FindString(c.Run); m != "" {
 			t.Errorf("%q runs %q", c.Run, m)
 		}
-		if strings.HasPrefix(c.Run, "ss -K") || strings.HasPrefix(c.Run, "sysctl -w") {
+		if strings.HasPrefix(c.Run, "ss -Ktn") || strings.HasPrefix(c.Run, "sysctl -w") {
 			if !c.Changes || !c.Root {
 				t.Errorf("%q is not marked as what it is", c.Run)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -46,6 +47,35 @@ type CountRow struct {
 	Text  []string // as people read them
 	JSON  []any
 	Count uint64
+
+	// Unknown tells that the source cannot tell such sockets, so that a
+	// Count of 0 means nothing.
+	Unknown bool
+}
+
+// Number is the count as people read it, "-" where it is not known.
+func (r *CountRow) Number() string {
+	if r.Unknown {
+		return "-"
+	}
+	return strconv.FormatUint(r.Count, 10)
+}
+
+// Hidden gives those of the states that a source with these facts never shows,
+// in the order of tcpvet.States.
+func Hidden(f tcpvet.Facts, states tcpvet.StateSet) []tcpvet.State {
+	var hidden []tcpvet.State
+	for _, s := range tcpvet.States {
+		if fact := stateFacts[s]; states.Has(s) && fact != 0 && !f.Has(fact) {
+			hidden = append(hidden, s)
+		}
+	}
+	return hidden
+}
+
+// stateFacts are the facts without which a state is not seen.
+var stateFacts = map[tcpvet.State]tcpvet.Facts{
+	tcpvet.TimeWait: tcpvet.FactTimeWait, tcpvet.Listen: tcpvet.FactListeners, tcpvet.BoundInactive: tcpvet.FactBound,
 }
 
 // countKey holds the values of the words that were asked for, zero for others.
@@ -104,7 +134,8 @@ func countStates(c *tcpvet.Census) Counts {
 	out := Counts{By: []string{"state"}}
 	total := c.TotalStates()
 	for _, s := range tcpvet.States {
-		out.Rows = append(out.Rows, CountRow{Text: []string{s.String()}, JSON: []any{s.String()}, Count: total[s]})
+		out.Rows = append(out.Rows, CountRow{Text: []string{s.String()}, JSON: []any{s.String()}, Count: total[s],
+			Unknown: total[s] == 0 && stateFacts[s] != 0 && !c.Facts.Has(stateFacts[s])})
 	}
 	return out
 }
@@ -161,7 +192,7 @@ func (n Counts) Document(c *tcpvet.Census) jsonv1.Count {
 		By: n.By, Groups: make([]jsonv1.CountGroup, 0, len(n.Rows)), Gaps: jsonv1.Gaps(c.Gaps),
 	}
 	for _, r := range n.Rows {
-		doc.Groups = append(doc.Groups, jsonv1.CountGroup{Words: n.By, Values: r.JSON, Count: r.Count})
+		doc.Groups = append(doc.Groups, jsonv1.CountGroup{Words: n.By, Values: r.JSON, Count: r.Count, Unknown: r.Unknown})
 	}
 	return doc
 }
@@ -193,7 +224,7 @@ func (n Counts) Table(w io.Writer) error {
 	var total uint64
 	for _, r := range n.Rows {
 		total += r.Count
-		line(r.Text, fmt.Sprint(r.Count))
+		line(r.Text, r.Number())
 	}
 	last := make([]string, len(n.By))
 	last[0] = sum

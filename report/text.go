@@ -92,15 +92,14 @@ var remedyLabels = map[tcpvet.RemedyKind]string{
 
 func (p *printer) remedy(r tcpvet.Remedy) {
 	label := remedyLabels[r.Kind()]
+	text := r.String()
+	if r.Risk() != tcpvet.RiskNone {
+		text += " (risk: " + r.Risk().String() + ")"
+	}
 	if r.Kind() == tcpvet.ByCommand {
-		text := r.String()
-		if r.Risk() != tcpvet.RiskNone {
-			text += " (risk: " + r.Risk().String() + ")"
-		}
 		p.item(label, r.Command(), text)
 		return
 	}
-	text := r.String()
 	if cmd := r.Command(); cmd != "" {
 		text += ": " + cmd
 	}
@@ -187,8 +186,23 @@ func Footer(c *tcpvet.Census, r vet.Report) []string {
 	looked += ", by " + c.Source
 	if c.Duration > 0 {
 		looked += fmt.Sprintf(", in %.2f s", c.Duration.Seconds())
+	} else {
+		lines = append(lines, savedText(c))
 	}
 	return append(lines, looked)
+}
+
+// savedText says whose sockets a saved look is about: the commands of its
+// findings are meant for that host.
+func savedText(c *tcpvet.Census) string {
+	host, when := "a host that the text does not name", ""
+	if c.Host.Name != "" {
+		host = vet.Plain(c.Host.Name)
+	}
+	if !c.Taken.IsZero() {
+		when = ", as of " + c.Taken.Format("2006-01-02 15:04:05 -0700")
+	}
+	return "a saved look at " + host + when + "; the commands are for that host"
 }
 
 // GapText says in a line what could not be seen, why, and what would help.

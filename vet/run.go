@@ -55,6 +55,13 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 	return r
 }
 
+// Comparable tells whether what changed between two looks is worth a word:
+// whether they came from the same kind of source, which told the same.
+func Comparable(before, now *tcpvet.Census) bool {
+	const telling = tcpvet.FactHolders | tcpvet.FactNetns | tcpvet.FactListeners | tcpvet.FactPortRange
+	return before.Source == now.Source && before.Facts&telling == now.Facts&telling
+}
+
 // coverage tells what the numbers of a finding in that namespace rest on. Root,
 // too, meets processes that it may not read or that are gone: their gap is told,
 // and narrows nothing.

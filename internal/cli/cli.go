@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -101,17 +99,18 @@ func status(stdio IO, err error) int {
 	switch {
 	case err == nil:
 		return statusOK
-	case errors.Is(err, syscall.EPIPE):
-		return statusOK // the reader had enough, as head does
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stdio.Err, "tcpvet: interrupted")
+		return statusBlind
 	case errors.As(err, &e):
 		if e.err != nil {
 			fmt.Fprintln(stdio.Err, "tcpvet:", e.err)
 		}
 		return e.status
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stdio.Err, "tcpvet: interrupted")
-		return statusBlind
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
+	}
+	// What the system refused, as a write to a full disk, is no wrong usage.
+	var refused syscall.Errno
+	if errors.As(err, &refused) {
 		fmt.Fprintln(stdio.Err, "tcpvet:", err)
 		return statusBlind
 	}

@@ -3,10 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/csv"
-	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +34,13 @@ not ( dport = :80 ). See tcpvet explain filter.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			for _, word := range by {
+			if len(by) == 0 {
+				return usage("--by needs a word: some of %s", strings.Join(report.CountWords, ", "))
+			}
+			for i, word := range by {
+				if slices.Contains(by[:i], word) {
+					return usage("--by names %s twice", word)
+				}
 				if !slices.Contains(report.CountWords, word) {
 					return usage("--by %q: expected some of %s", word, strings.Join(report.CountWords, ", "))
 				}
@@ -56,17 +60,21 @@ func count(ctx context.Context, l *look, o *output, by, args []string) error {
 	if err != nil {
 		return err
 	}
-	srcs, err := l.open(1)
+	srcs, err := l.open(ctx, 1)
 	if err != nil {
 		return err
 	}
 	q := sel.query()
 	q.Netns = l.namespaces()
 	q.Want |= report.CountNeeds(by)
-	if missing := q.Want &^ srcs[0].Facts(q.Want) & needed; missing != 0 {
-		return &exit{statusBlind, fmt.Errorf("%s cannot tell %s", srcs[0].Name(), missing)}
+	if slices.Contains(by, "state") && q.States.Has(tcpvet.BoundInactive) {
+		q.Want |= tcpvet.FactBound // to know whether its number means something
+	}
+	if err := answerable(srcs[0], q); err != nil {
+		return err
 	}
 	c, err := countCensus(ctx, l, sel, srcs[0], q, by)
+	c.Gaps = append(c.Gaps, sel.blindSpots(srcs[0], q.States)...)
 	if err != nil && c.Sockets == 0 {
 		return l.after(err, nil)
 	}
@@ -78,10 +86,6 @@ func count(ctx context.Context, l *look, o *output, by, args []string) error {
 	}
 	return l.after(err, c.Gaps)
 }
-
-// needed holds the facts without which an answer would be wrong, not only
-// poorer.
-const needed = tcpvet.FactHolders
 
 // countCensus counts the cheapest way that gives what is asked for: totals by
 // state do not need each socket, where the kernel's own counters prove them.
@@ -113,7 +117,7 @@ func printCount(w io.Writer, o *output, c *tcpvet.Census, by []string) error {
 			return err
 		}
 		for _, r := range rows.Rows {
-			if err := out.Write(append(slices.Clone(r.Text), strconv.FormatUint(r.Count, 10))); err != nil {
+			if err := out.Write(append(slices.Clone(r.Text), r.Number())); err != nil {
 				return err
 			}
 		}

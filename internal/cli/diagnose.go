@@ -117,12 +117,17 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 	if err != nil {
 		return err
 	}
-	srcs, err := l.open(2)
+	srcs, err := l.open(ctx, 2)
 	if err != nil {
 		return err
 	}
 	if j.interval > 0 && len(l.from) > 0 {
 		return usage("--interval looks at this machine twice, --from reads a file: give two --from instead")
+	}
+	for _, src := range srcs {
+		if err := answerable(src, sel.query()); err != nil {
+			return err
+		}
 	}
 	c, lookErr := takeCase(ctx, l, j, sel, srcs)
 	if lookErr != nil && c.Now.Sockets == 0 {
@@ -167,6 +172,11 @@ func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []s
 	}
 	var err error
 	c.Now, err = take(now)
+	c.Now.Gaps = append(c.Now.Gaps, sel.unanswered(now)...)
+	if c.Before != nil && !vet.Comparable(c.Before, &c.Now) {
+		c.Before = nil
+		c.Now.Gaps = append(c.Now.Gaps, tcpvet.Gap{What: "growth", Err: "the two looks do not tell the same about sockets, so they cannot be compared"})
+	}
 	return c, err
 }
 

@@ -62,7 +62,11 @@ func explain(ctx context.Context, l *look, o *output, args []string) error {
 	if o.format == "markdown" {
 		return manual.Markdown(l.stdio.Out, topic)
 	}
-	return manual.Text(l.stdio.Out, topic, l.here(ctx), opt)
+	here, err := l.here(ctx)
+	if err != nil {
+		return err
+	}
+	return manual.Text(l.stdio.Out, topic, here, opt)
 }
 
 func escape(code string) func(string) string {
@@ -74,24 +78,30 @@ var manualColors = manual.Style{
 	Value: escape("\x1b[32m"), Absent: escape("\x1b[2m"),
 }
 
-// here reads this host's values. What cannot be read is left out: a page then
-// says that it was not read.
-func (l *look) here(ctx context.Context) manual.Here {
+// here reads the values of one namespace. What cannot be read is left out: a
+// page then says that it was not read. An error is about --netns.
+func (l *look) here(ctx context.Context) (manual.Here, error) {
 	var h manual.Here
+	if l.netns == "all" || strings.Contains(l.netns, ",") {
+		return h, usage("--netns %q: a page shows the values of one namespace", l.netns)
+	}
 	src, err := source.Open("auto")
 	if err != nil {
-		return h
+		return h, nil
 	}
-	q := source.Query{Want: tcpvet.FactSysctls | tcpvet.FactPortRange | tcpvet.FactCounters, Netns: l.namespaces()}
+	q := source.Query{Want: tcpvet.FactBound | tcpvet.FactSysctls | tcpvet.FactPortRange | tcpvet.FactCounters, Netns: l.namespaces()}
 	c, err := source.Take(ctx, src, q, source.TakeOptions{})
+	if err != nil && l.netns != "self" {
+		return h, &exit{statusBlind, err}
+	}
 	if err != nil {
-		fmt.Fprintln(l.stdio.Err, "tcpvet: values of this host:", err)
-		return h
+		fmt.Fprintln(l.stdio.Err, "not seen: values of this host:", err)
+		return h, nil
 	}
 	for _, n := range c.Netns {
-		h.Netns = &n // --netns names one
+		h.Netns = &n // the one that --netns names
 	}
 	states := c.TotalStates()
 	h.Host, h.States = &c.Host, &states
-	return h
+	return h, nil
 }

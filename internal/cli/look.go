@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/tcpvet/tcpvet/netns"
 	"github.com/tcpvet/tcpvet/report"
 	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/dump"
 )
 
 // look holds the flags of every verb that looks at sockets.
@@ -144,6 +147,38 @@ func (s *selection) query() source.Query {
 	return q
 }
 
+// answerable tells whether src can tell by whom sockets are held, where the
+// selection or the question hangs on it: an answer without would be wrong.
+func answerable(src source.Source, q source.Query) error {
+	const needed = tcpvet.FactHolders | tcpvet.FactContainers
+	if missing := q.Want & needed &^ src.Facts(q.Want); missing != 0 {
+		return &exit{statusBlind, fmt.Errorf("%s cannot tell %s, which was asked for", src.Name(), missing)}
+	}
+	return nil
+}
+
+// blindSpots gives the gaps of an answer about what src cannot tell at all:
+// states that it never shows, and what the filter asks for.
+func (s *selection) blindSpots(src source.Source, states tcpvet.StateSet) []tcpvet.Gap {
+	var gaps []tcpvet.Gap
+	for _, state := range report.Hidden(src.Facts(tcpvet.FactTimeWait|tcpvet.FactBound|tcpvet.FactListeners), states) {
+		gaps = append(gaps, tcpvet.Gap{What: "sockets in " + state.String(), Err: src.Name() + " cannot tell them"})
+	}
+	return append(gaps, s.unanswered(src)...)
+}
+
+// unanswered gives the gap where the filter asks for what src cannot tell.
+func (s *selection) unanswered(src source.Source) []tcpvet.Gap {
+	needs := s.filter.Needs()
+	missing := needs &^ src.Facts(needs)
+	if missing == 0 {
+		return nil
+	}
+	return []tcpvet.Gap{{
+		What: "sockets that the filter may mean", Err: fmt.Sprintf("it asks for %s, which %s cannot tell", missing, src.Name()),
+	}}
+}
+
 // match tells whether the socket is selected.
 func (s *selection) match(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
 	if s.states != 0 && !s.states.Has(sock.State) || !s.filter.Match(sock) {
@@ -200,12 +235,18 @@ func (l *look) namespaces() source.Namespaces {
 		initial, err := netns.Initial()
 		return source.Namespaces{All: err == nil && initial}
 	}
-	return source.Namespaces{Names: strings.Split(l.netns, ",")}
+	names := strings.Split(l.netns, ",")
+	for i, name := range names {
+		if id, err := netns.Self(); name == "self" && err == nil && len(l.from) == 0 {
+			names[i] = strconv.FormatUint(uint64(id), 10)
+		}
+	}
+	return source.Namespaces{All: slices.Contains(names, "all"), Names: names}
 }
 
 // open gives the sources that the flags name: one, or two where most allows it
 // and two --from were given.
-func (l *look) open(most int) ([]source.Source, error) {
+func (l *look) open(ctx context.Context, most int) ([]source.Source, error) {
 	if len(l.from) == 0 {
 		if l.lenient || l.portRange != "" {
 			return nil, usage("--lenient and --port-range go with --from")
@@ -229,9 +270,12 @@ func (l *look) open(most int) ([]source.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if slices.Equal(l.from, []string{"-", "-"}) {
+		return nil, usage("--from - was given twice: standard input can be read once")
+	}
 	var srcs []source.Source
 	for _, name := range l.from {
-		src, err := l.file(name, source.FileOptions{Lenient: l.lenient, Ports: ports})
+		src, err := l.file(ctx, name, source.FileOptions{Lenient: l.lenient, Ports: ports})
 		if err != nil {
 			return nil, &exit{statusBlind, err}
 		}
@@ -240,7 +284,7 @@ func (l *look) open(most int) ([]source.Source, error) {
 	return srcs, nil
 }
 
-func (l *look) file(name string, opt source.FileOptions) (source.Source, error) {
+func (l *look) file(ctx context.Context, name string, opt source.FileOptions) (source.Source, error) {
 	in := l.stdio.In
 	if name != "-" {
 		f, err := os.Open(name)
@@ -251,7 +295,11 @@ func (l *look) file(name string, opt source.FileOptions) (source.Source, error) 
 	} else {
 		name = "standard input"
 	}
-	src, err := source.File(in, opt)
+	src, err := source.File(newInterruptible(ctx, in), opt)
+	var damaged *dump.LineError
+	if errors.As(err, &damaged) {
+		return nil, fmt.Errorf("%s: %w; --lenient passes over such lines", name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -277,13 +325,13 @@ func parsePortRange(s string) (*tcpvet.Ports, error) {
 func (l *look) after(err error, gaps []tcpvet.Gap) error {
 	if err != nil {
 		var e *exit
-		if errors.As(err, &e) {
+		if errors.As(err, &e) || errors.Is(err, context.Canceled) {
 			return err
 		}
 		return &exit{statusBlind, err}
 	}
 	if l.strict && len(gaps) > 0 {
-		return &exit{statusBlind, fmt.Errorf("%d things could not be seen (--strict)", len(gaps))}
+		return &exit{statusBlind, fmt.Errorf("something could not be seen (--strict): %s", report.GapText(gaps[0]))}
 	}
 	return nil
 }

@@ -53,13 +53,18 @@ func ls(ctx context.Context, l *look, o *output, args []string) error {
 	if err != nil {
 		return err
 	}
-	srcs, err := l.open(1)
+	srcs, err := l.open(ctx, 1)
 	if err != nil {
 		return err
 	}
 	q := sel.query()
 	q.Netns = l.namespaces()
 	q.Want |= tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactListeners | tcpvet.FactPortRange | tcpvet.FactInfo
+	if !sel.holderless() {
+		if err := answerable(srcs[0], sel.query()); err != nil {
+			return err
+		}
+	}
 	p := &listing{sel: sel, view: report.View{
 		Processes: make(map[tcpvet.Process]tcpvet.ProcessInfo),
 		Netns:     make(map[tcpvet.NetnsID]tcpvet.Netns),
@@ -69,7 +74,13 @@ func ls(ctx context.Context, l *look, o *output, args []string) error {
 	if err != nil {
 		return err
 	}
-	err = srcs[0].Look(ctx, q, p)
+	obs, end := tcpvet.Observer(p), func() {}
+	if !terminal(l.stdio.Out) {
+		obs, end = watch(l.stdio.Err, p)
+	}
+	err = srcs[0].Look(ctx, q, obs)
+	end()
+	p.gaps = append(p.gaps, sel.blindSpots(srcs[0], q.States)...)
 	if errors.Is(err, source.ErrInconsistent) {
 		p.Gap(source.Inconsistent())
 		err = nil

@@ -51,7 +51,7 @@ func snapshot(ctx context.Context, l *look, name string) error {
 	if len(l.pids)+len(l.comms)+len(l.containers)+len(l.states) > 0 {
 		return usage("a snapshot holds every socket: narrow when you read it with --from")
 	}
-	srcs, err := l.open(1)
+	srcs, err := l.open(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,11 @@ func snapshot(ctx context.Context, l *look, name string) error {
 	// Written beside and renamed: a FILE that exists stays until the new one is whole.
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".tcpvet-snapshot-*")
 	if err != nil {
-		return &exit{statusBlind, fmt.Errorf("create snapshot: %w", err)}
+		var p *os.PathError
+		if errors.As(err, &p) {
+			err = p.Err // its path is that of the file beside
+		}
+		return &exit{statusBlind, fmt.Errorf("create snapshot %s: %w", name, err)}
 	}
 	defer os.Remove(tmp.Name())
 	sockets, gaps, err := compressed(ctx, l, srcs[0], tmp, strings.HasSuffix(name, ".gz"))

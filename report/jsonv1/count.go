@@ -22,6 +22,9 @@ type CountGroup struct {
 	Words  []string
 	Values []any // a string, *Process, *Container or Netns each
 	Count  uint64
+
+	// Unknown makes the count null: the source cannot tell such sockets.
+	Unknown bool
 }
 
 // MarshalJSON prints an object of the words and "count", in that order.
@@ -34,7 +37,11 @@ func (g CountGroup) MarshalJSON() ([]byte, error) {
 		}
 		b.WriteByte(',')
 	}
-	if err := member(&b, "count", g.Count); err != nil {
+	var n *uint64
+	if !g.Unknown {
+		n = &g.Count
+	}
+	if err := member(&b, "count", n); err != nil {
 		return nil, err
 	}
 	b.WriteByte('}')

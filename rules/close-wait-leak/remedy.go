@@ -66,7 +66,7 @@ func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
 		if info.Unit != "" {
 			restart += " (" + vet.Plain(info.Unit) + ")"
 		}
-		out = append(out, tcpvet.Advise{Text: restart + ": that gives back its ports and its descriptors, until it leaks again"})
+		out = append(out, tcpvet.Advise{Text: restart + ": that gives back its ports and its descriptors, until it leaks again", May: tcpvet.DropsConnections})
 	}
 	return out
 }
