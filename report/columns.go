@@ -44,8 +44,8 @@ var Columns = []Column{
 	{"Send-Q", 6, true, func(b []byte, r *row) []byte {
 		return number(b, r.s.Known&(tcpvet.FactQueues|tcpvet.FactBacklogMax) != 0, uint64(r.s.SendQ))
 	}},
-	{"Local Address:Port", 21, false, func(b []byte, r *row) []byte { return endpoint(b, r.s.Local) }},
-	{"Peer Address:Port", 21, false, func(b []byte, r *row) []byte { return endpoint(b, r.s.Remote) }},
+	{"Local Address:Port", 21, false, func(b []byte, r *row) []byte { return endpoint(b, r.s.Local, r.s.Interface) }},
+	{"Peer Address:Port", 21, false, func(b []byte, r *row) []byte { return endpoint(b, r.s.Remote, r.s.Interface) }},
 	{"Holder", 18, false, holder},
 	{"Container", 12, false, func(b []byte, r *row) []byte {
 		return append(b, vet.ContainerText(r.view.Processes[r.s.Holder].Container)...)
@@ -110,18 +110,26 @@ func number(b []byte, known bool, n uint64) []byte {
 	return strconv.AppendUint(b, n, 10)
 }
 
-// endpoint prints as ss does: port 0 is "*".
-func endpoint(b []byte, ap netip.AddrPort) []byte {
-	if ap.Port() != 0 {
-		return ap.AppendTo(b)
-	}
-	if ap.Addr().Is6() {
+// endpoint prints as ss -n does: port 0 is "*". A link-local address means
+// something on one link only, which is told by the interface's index.
+func endpoint(b []byte, ap netip.AddrPort, link uint32) []byte {
+	addr := ap.Addr()
+	if addr.Is6() {
 		b = append(b, '[')
-		b = ap.Addr().AppendTo(b)
-		return append(b, "]:*"...)
 	}
-	b = ap.Addr().AppendTo(b)
-	return append(b, ":*"...)
+	b = addr.AppendTo(b)
+	if link != 0 && addr.Is6() && addr.IsLinkLocalUnicast() {
+		b = append(b, '%')
+		b = strconv.AppendUint(b, uint64(link), 10)
+	}
+	if addr.Is6() {
+		b = append(b, ']')
+	}
+	b = append(b, ':')
+	if ap.Port() == 0 {
+		return append(b, '*')
+	}
+	return strconv.AppendUint(b, uint64(ap.Port()), 10)
 }
 
 func holder(b []byte, r *row) []byte {

@@ -76,6 +76,17 @@ func TestListHolders(t *testing.T) {
 	}
 }
 
+func TestEndpoint(t *testing.T) {
+	for ap, want := range map[string]string{
+		"10.0.0.1:80": "10.0.0.1:80", "0.0.0.0:0": "0.0.0.0:*", "[::]:0": "[::]:*", "[2001:db8::1]:443": "[2001:db8::1]:443",
+		"[::ffff:10.0.0.1]:80": "[::ffff:10.0.0.1]:80", "[fe80::1]:22": "[fe80::1%7]:22",
+	} {
+		if got := string(endpoint(nil, netip.MustParseAddrPort(ap), 7)); got != want {
+			t.Errorf("%s on link 7 is printed as %s, want %s", ap, got, want)
+		}
+	}
+}
+
 func TestListAllocatesNothing(t *testing.T) {
 	p := tcpvet.Process{PID: 7, Start: 1}
 	l := NewList(discard{}, WideColumns)

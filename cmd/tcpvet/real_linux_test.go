@@ -351,6 +351,41 @@ func dialPair(t *testing.T, l net.Listener, addr string) (client, server net.Con
 	return client, server
 }
 
+// A signal ends a command that waits for what may never come.
+func TestSignalEndsWaiting(t *testing.T) {
+	tcpvet := binary(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var messages strings.Builder
+		cmd := exec.Command(tcpvet, "diagnose", "--from", "-")
+		cmd.Stdin, cmd.Stderr = r, &messages
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // it reads by now
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-ended:
+			if got := cmd.ProcessState.ExitCode(); got != 3 || !strings.Contains(messages.String(), "interrupted") {
+				t.Errorf("%s: exit status %d and %q, want 3 and \"interrupted\"", sig, got, messages.String())
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s did not end it", sig)
+			cmd.Process.Kill()
+			<-ended
+		}
+		r.Close()
+		w.Close()
+	}
+}
+
 // An ordinary user sees one's own namespace and one's own processes, and is told
 // what is missing; the demo works all the same.
 func TestRootOrdinaryUser(t *testing.T) {
