@@ -143,7 +143,7 @@ func enterAndTell() error {
 	if err != nil {
 		return err
 	}
-	return say(told{errors.Is(enter, ErrNotPermitted), errors.Is(enter, ErrGone), enter.Error(), enter.Gap(), gaps})
+	return kerneltest.Say(told{errors.Is(enter, ErrNotPermitted), errors.Is(enter, ErrGone), enter.Error(), enter.Gap(), gaps})
 }
 
 type told struct {
@@ -168,7 +168,7 @@ func TestRootEnterAsNobody(t *testing.T) {
 	id := bind(t, path)
 	const nobody = 65534
 	var got told
-	play(t, "enter", &got, func(c *exec.Cmd) {
+	kerneltest.Play(t, "enter", &got, func(c *exec.Cmd) {
 		c.Env = append(c.Env, "NETNS_PATH="+path)
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	})
@@ -270,7 +270,7 @@ func thousand() error {
 	got.Wall = time.Since(start)
 	unix.Getrusage(unix.RUSAGE_SELF, &after)
 	got.CPU = time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	return say(got)
+	return kerneltest.Say(got)
 }
 
 // A host of a thousand containers: finding and entering the namespaces and
@@ -278,7 +278,7 @@ func thousand() error {
 func TestRootThousandNamespaces(t *testing.T) {
 	kerneltest.Root(t)
 	var got thousandFound
-	play(t, "thousand", &got, func(c *exec.Cmd) {
+	kerneltest.Play(t, "thousand", &got, func(c *exec.Cmd) {
 		c.Env = append(c.Env, "NETNS_DIR="+t.TempDir())
 		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // the mounts end with it
 	})

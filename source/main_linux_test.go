@@ -2,56 +2,21 @@ package source_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
-// The test binary plays a part instead of testing where this variable names it.
-const part = "SOURCE_TEST_PART"
-
 func TestMain(m *testing.M) {
-	if name := os.Getenv(part); name != "" {
-		if err := parts[name](); err != nil {
-			fmt.Fprintln(os.Stderr, name+":", err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+	kerneltest.Main(m, map[string]func() error{
+		"hold":     hold,
+		"look":     lookUnprivileged,
+		"thousand": thousand,
+	})
 }
-
-var parts = map[string]func() error{
-	"hold":     hold,
-	"look":     lookUnprivileged,
-	"thousand": thousand,
-}
-
-func acting(name string) *exec.Cmd {
-	// Not by its path: other users may not go where go test puts it.
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), part+"="+name)
-	cmd.Stderr = os.Stderr
-	return cmd
-}
-
-// play runs the test binary in a part to its end and reads its answer.
-func play(t *testing.T, name string, answer any, change func(*exec.Cmd)) {
-	t.Helper()
-	cmd := acting(name)
-	change(cmd)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("part %s: %v", name, err)
-	}
-	if err := json.Unmarshal(out, answer); err != nil {
-		t.Fatalf("part %s: %v", name, err)
-	}
-}
-
-func say(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
 // actor is a process that plays a part until it is ended.
 type actor struct {
@@ -62,7 +27,7 @@ type actor struct {
 // start starts the part and reads its first words.
 func start(t *testing.T, name string, answer any, change func(*exec.Cmd)) *actor {
 	t.Helper()
-	a := &actor{Cmd: acting(name)}
+	a := &actor{Cmd: kerneltest.Part(name)}
 	change(a.Cmd)
 	var err error
 	a.in, err = a.StdinPipe()

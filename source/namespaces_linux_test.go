@@ -34,7 +34,7 @@ func hold() error {
 	if err != nil {
 		return err
 	}
-	if err := say(holding{id, uint16(l.Addr().(*net.TCPAddr).Port)}); err != nil {
+	if err := kerneltest.Say(holding{id, uint16(l.Addr().(*net.TCPAddr).Port)}); err != nil {
 		return err
 	}
 	untilEnd()

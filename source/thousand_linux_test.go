@@ -40,7 +40,7 @@ func TestRootThousandNamespaces(t *testing.T) {
 	kerneltest.Root(t)
 	var r thousandResult
 	// The mounts end with the mount namespace, however the part ends.
-	play(t, "thousand", &r, func(c *exec.Cmd) {
+	kerneltest.Play(t, "thousand", &r, func(c *exec.Cmd) {
 		c.Dir = t.TempDir()
 		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	})
@@ -87,7 +87,7 @@ func thousand() error {
 			}
 		}
 	}
-	return say(r)
+	return kerneltest.Say(r)
 }
 
 // makeNamespaces leaves the calling goroutine where it was.

@@ -66,7 +66,7 @@ func lookUnprivileged() error {
 			answers[kind+" "+name] = s
 		}
 	}
-	return say(answers)
+	return kerneltest.Say(answers)
 }
 
 // An ordinary user sees every socket of the namespace and the holders of its
@@ -79,7 +79,7 @@ func TestRootUnprivileged(t *testing.T) {
 	}
 	must(t, err)
 	var answers map[string]sight
-	play(t, "look", &answers, func(c *exec.Cmd) {
+	kerneltest.Play(t, "look", &answers, func(c *exec.Cmd) {
 		c.Dir = "/"
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	})

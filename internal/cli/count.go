@@ -12,7 +12,6 @@ import (
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/report"
 	"github.com/tcpvet/tcpvet/source"
-	"github.com/tcpvet/tcpvet/source/fold"
 )
 
 func countCommand(stdio IO) *cobra.Command {
@@ -93,17 +92,7 @@ func countCensus(ctx context.Context, l *look, sel *selection, src source.Source
 	if counter, ok := src.(source.StateCounter); ok && slices.Equal(by, []string{"state"}) && sel.all() {
 		return counter.CountStates(ctx, q)
 	}
-	opt := source.TakeOptions{Fold: fold.Options{Select: sel.match}}
-	if sel.all() {
-		opt.Fold.Select = nil
-	}
-	end := func() {}
-	opt.Watch = func(obs tcpvet.Observer) tcpvet.Observer {
-		obs, end = watch(l.stdio.Err, obs)
-		return obs
-	}
-	defer func() { end() }()
-	return source.Take(ctx, src, q, opt)
+	return l.take(ctx, src, q, sel)
 }
 
 func printCount(w io.Writer, o *output, c *tcpvet.Census, by []string) error {

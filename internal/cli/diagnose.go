@@ -14,7 +14,6 @@ import (
 	"github.com/tcpvet/tcpvet/report/jsonv1"
 	"github.com/tcpvet/tcpvet/rules"
 	"github.com/tcpvet/tcpvet/source"
-	"github.com/tcpvet/tcpvet/source/fold"
 	"github.com/tcpvet/tcpvet/vet"
 )
 
@@ -144,18 +143,7 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []source.Source) (tcpvet.Case, error) {
 	c := tcpvet.Case{Patience: j.patience}
 	take := func(src source.Source) (tcpvet.Census, error) {
-		q := source.Query{Want: judged | sel.query().Want, Netns: l.namespaces()}
-		opt := source.TakeOptions{Fold: fold.Options{Select: sel.match}}
-		if sel.all() {
-			opt.Fold.Select = nil
-		}
-		end := func() {}
-		opt.Watch = func(obs tcpvet.Observer) tcpvet.Observer {
-			obs, end = watch(l.stdio.Err, obs)
-			return obs
-		}
-		defer func() { end() }()
-		return source.Take(ctx, src, q, opt)
+		return l.take(ctx, src, source.Query{Want: judged | sel.query().Want, Netns: l.namespaces()}, sel)
 	}
 	now := srcs[len(srcs)-1]
 	if j.interval > 0 || len(srcs) == 2 {

@@ -320,6 +320,22 @@ func parsePortRange(s string) (*tcpvet.Ports, error) {
 	return &tcpvet.Ports{Low: uint16(lo), High: uint16(hi)}, nil
 }
 
+// take folds one look, and says on a terminal how far it has come.
+func (l *look) take(ctx context.Context, src source.Source, q source.Query, sel *selection) (tcpvet.Census, error) {
+	var opt source.TakeOptions
+	if !sel.all() {
+		opt.Fold.Select = sel.match
+	}
+	end := func() {}
+	opt.Watch = func(o tcpvet.Observer) tcpvet.Observer {
+		end() // of a look that has to be taken again
+		o, end = watch(l.stdio.Err, o)
+		return o
+	}
+	defer func() { end() }()
+	return source.Take(ctx, src, q, opt)
+}
+
 // after turns the outcome of a look into an error with its exit status: what
 // ended early has told what was wrong, and what could not see is status 3.
 func (l *look) after(err error, gaps []tcpvet.Gap) error {

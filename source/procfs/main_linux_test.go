@@ -2,7 +2,6 @@ package procfs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,29 +12,18 @@ import (
 	"testing"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"golang.org/x/sys/unix"
 )
 
-// The test binary plays a part instead of testing where this variable names it.
-const part = "PROCFS_TEST_PART"
-
 func TestMain(m *testing.M) {
-	if name := os.Getenv(part); name != "" {
-		if err := parts[name](); err != nil {
-			fmt.Fprintln(os.Stderr, name+":", err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-var parts = map[string]func() error{
-	"hold":      hold,
-	"leader":    leaderExits,
-	"scan":      scanAndTell,
-	"container": insideContainer,
-	"hidden":    scanHidden,
+	kerneltest.Main(m, map[string]func() error{
+		"hold":      hold,
+		"leader":    leaderExits,
+		"scan":      scanAndTell,
+		"container": insideContainer,
+		"hidden":    scanHidden,
+	})
 }
 
 // hold keeps what it inherited until its input ends.
@@ -73,7 +61,7 @@ func scanAndTell() error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(struct {
+	return kerneltest.Say(struct {
 		Gaps      []tcpvet.Gap
 		Processes int
 	}{gaps, len(h.procs)})
@@ -89,8 +77,7 @@ func scanHidden() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, "hidepid="+os.Getenv("HIDEPID")); err != nil {
 		return fmt.Errorf("mount procfs: %w", err)
 	}
-	other := exec.Command("/proc/self/exe")
-	other.Env = append(os.Environ(), part+"=hold")
+	other := kerneltest.Part("hold")
 	in, err := other.StdinPipe()
 	if err != nil {
 		return err
@@ -133,9 +120,7 @@ func inode(t testing.TB, fd int) uint64 {
 // with the test.
 func play(t testing.TB, name string, change func(*exec.Cmd)) (pid int, line string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), part+"="+name)
-	cmd.Stderr = os.Stderr
+	cmd := kerneltest.Part(name)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
