@@ -41,7 +41,7 @@ bench: build
 # A soak test asks kerneltest.Soak how long to run and is skipped without the
 # variable.
 soak:
-	TCPVET_SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run '^TestSoak' ./...
+	TCPVET_SOAK=$(SOAK) go test -tags soak -count=1 -timeout 0 -v -run '^TestSoak' ./...
 
 demo: build
 	bin/tcpvet demo

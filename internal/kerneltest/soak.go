@@ -10,7 +10,9 @@ import (
 const NeedsTime = "needs time"
 
 // Soak tells a test named TestSoak… how long to run: TCPVET_SOAK, a duration
-// such as 10m. Without it the test is skipped; "make soak" sets it.
+// such as 10m, which "make soak" sets. Without it the test is skipped. The files
+// of such tests have the build tag soak, so that "make test" does not list what it
+// is not meant to run.
 func Soak(t testing.TB) time.Duration {
 	t.Helper()
 	s := os.Getenv("TCPVET_SOAK")

@@ -99,7 +99,7 @@ func (r *repo) inGit() bool {
 
 // vet looks at every module.
 func (r *repo) vet(ctx context.Context) error {
-	_, err1 := r.output(ctx, "go", "vet", "./...")
+	_, err1 := r.output(ctx, "go", "vet", "-tags", "soak", "./...")
 	_, err2 := r.output(ctx, "go", "-C", "tools", "vet", "./...")
 	return errors.Join(err1, err2)
 }
