@@ -47,6 +47,10 @@ type Queue struct {
 	Fullest       Filled // the member that is nearest its limit
 	Members       int
 	Holder        Process
+
+	// SharedWith holds the other processes that have the listener, or
+	// another one of the group: they may accept too. At most 64 are kept.
+	SharedWith []Process
 }
 
 // Filled is the queue of one listening socket.

@@ -29,10 +29,16 @@ type Tally struct {
 	CloseWait    [NumCloseWaitKinds]uint32
 	CloseWaitAge *[NumCloseWaitKinds]Histogram
 
+	// CloseWaitMost holds the most that those ages can be, and CloseWaitVague
+	// counts the sockets whose age lies between two bounds: with keepalive
+	// each answered probe moves what dates the FIN.
+	CloseWaitMost  *[NumCloseWaitKinds]Histogram
+	CloseWaitVague uint32
+
 	// Idle holds how long sockets in ESTAB have been idle; nil for none.
 	Idle *IdleTally
 
-	CloseWaitBorn Births // by the time of the FIN
+	CloseWaitBorn Births // by the time of the FIN; without those whose age is vague and may be more
 	TimeWaitBorn  Births // by the rest of the timer
 
 	Retransmitting uint32 // sockets with segments unacknowledged and sent again
@@ -96,6 +102,15 @@ func (t *Tally) Merge(o *Tally) {
 			t.CloseWaitAge[k].Merge(&o.CloseWaitAge[k])
 		}
 	}
+	if o.CloseWaitMost != nil {
+		if t.CloseWaitMost == nil {
+			t.CloseWaitMost = new([NumCloseWaitKinds]Histogram)
+		}
+		for k := range o.CloseWaitMost {
+			t.CloseWaitMost[k].Merge(&o.CloseWaitMost[k])
+		}
+	}
+	t.CloseWaitVague += o.CloseWaitVague
 	if o.Idle != nil {
 		if t.Idle == nil {
 			t.Idle = new(IdleTally)
@@ -167,8 +182,13 @@ func (t *Tally) addCloseWait(s *Socket) {
 	}
 	if t.CloseWaitAge == nil {
 		t.CloseWaitAge = new([NumCloseWaitKinds]Histogram)
+		t.CloseWaitMost = new([NumCloseWaitKinds]Histogram)
 	}
 	t.CloseWaitAge[kind].Add(age.Low)
+	t.CloseWaitMost[kind].Add(age.High)
+	if age.Low != age.High {
+		t.CloseWaitVague++
+	}
 	t.CloseWaitBorn.Add(age.High)
 	if t.Oldest == nil || age.Low > t.Oldest.Age.Low {
 		t.Oldest = exemplar(s, age)

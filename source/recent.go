@@ -18,7 +18,11 @@ const (
 // begins each read where the last one ended, by counting sockets within a bucket
 // (tcp_seek_last_pos in net/ipv4/tcp_ipv4.c): where one that came or went moved
 // the others on, it tells some of them again.
+//
+// A socket that has an inode is known for the whole reading: where churn is heavy
+// the kernel goes back further than any ring is long.
 type recent struct {
+	told  map[uint64]tcpvet.State // by inode
 	ring  [recentLen]sight
 	next  int
 	slots [recentSlots]uint8 // how many of the ring fall into each
@@ -47,6 +51,14 @@ func (s *sight) slot() uint64 {
 // seen tells whether the socket was among the last ones, and in which state.
 // Where it was not, it now is.
 func (r *recent) seen(s *tcpvet.Socket) (before tcpvet.State, ok bool) {
+	if s.Inode != 0 {
+		if r.told == nil {
+			r.told = make(map[uint64]tcpvet.State)
+		}
+		before, ok = r.told[s.Inode]
+		r.told[s.Inode] = s.State
+		return before, ok
+	}
 	now := sight{inode: s.Inode, local: s.Local, remote: s.Remote, state: s.State}
 	slot := &r.slots[now.slot()]
 	if *slot != 0 {

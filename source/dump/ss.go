@@ -181,7 +181,10 @@ func (p *ss) finish(d *Dump, known tcpvet.Facts, states tcpvet.StateSet) (tcpvet
 	if d.timers || d.infos {
 		f |= tcpvet.FactMini
 	}
-	if p.cmd.all {
+	// Listeners are told with -a or -l, and -l tells nothing else: beside a
+	// connection they prove -a, which tells TIME-WAIT too.
+	const idle = 1<<tcpvet.Listen | 1<<tcpvet.Unconn | 1<<tcpvet.BoundInactive
+	if p.cmd.all || states.Has(tcpvet.Listen) && states&^idle != 0 {
 		f |= tcpvet.FactTimeWait | tcpvet.FactListeners
 	}
 	return f, nil

@@ -4,6 +4,7 @@ package fold
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -179,11 +180,23 @@ func (f *Folder) listener(s *tcpvet.Socket) {
 	if !q.Holder.Known() {
 		q.Holder = s.Holder
 	}
+	share(q, s.Holder)
+	for _, p := range s.SharedWith {
+		share(q, p)
+	}
 	one := tcpvet.Filled{Length: uint64(s.RecvQ), Limit: uint64(s.SendQ)}
 	q.Length += one.Length
 	q.Limit += one.Limit
 	if q.Members == 1 || fuller(one, q.Fullest) {
 		q.Fullest = one
+	}
+}
+
+// share notes that p can accept from the listener too.
+func share(q *tcpvet.Queue, p tcpvet.Process) {
+	const most = 64
+	if p.Known() && p != q.Holder && len(q.SharedWith) < most && !slices.Contains(q.SharedWith, p) {
+		q.SharedWith = append(q.SharedWith, p)
 	}
 }
 

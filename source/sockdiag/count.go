@@ -29,6 +29,11 @@ const (
 	counterInuse6 = "sockstat6.TCP6.inuse" // the same for IPv6; missing where there is no IPv6
 )
 
+// movements count what opens and fails: where two changes of the numbers above
+// make each other up, one of them has opened a connection. A kernel that lacks one
+// says 0 both times.
+var movements = [...]string{"TcpActiveOpens", "TcpPassiveOpens", "TcpAttemptFails", "TcpEstabResets"}
+
 // cheapStates is what CountStates dumps when the kernel's counters can give the
 // rest: ESTAB and TIME-WAIT are most of the sockets of a busy host.
 const cheapStates = tcpvet.AllStates &^ (1<<tcpvet.Established | 1<<tcpvet.TimeWait)
@@ -39,10 +44,11 @@ const cheapStates = tcpvet.AllStates &^ (1<<tcpvet.Established | 1<<tcpvet.TimeW
 // means that they cannot be had.
 //
 // While nothing moves it dumps neither ESTAB nor TIME-WAIT but works their
-// numbers out from the counters: those must stand still over the dump, and the
-// number of sockets in the tables, which the kernel counts on its own, must
-// equal the sum of the states. short is then true, and st.Sockets counts only
-// what was dumped. Otherwise it dumps everything, as DumpConsistent does.
+// numbers out from the counters: those, and the counts of what opens and fails,
+// must stand still over the dump, and the number of sockets in the tables, which
+// the kernel counts on its own, must equal the sum of the states. short is then
+// true, and st.Sockets counts only what was dumped. Otherwise it dumps
+// everything, as DumpConsistent does.
 func (c *Conn) CountStates(ctx context.Context, counters func() (map[string]uint64, error)) (n Counts, short bool, st Stats, err error) {
 	if counters != nil {
 		before, err1 := readCounters(counters)
@@ -91,7 +97,10 @@ func (c *Conn) countShort(ctx context.Context, before kernelCounts, counters fun
 }
 
 // kernelCounts is what the kernel counts by itself.
-type kernelCounts struct{ estab, timeWait, inuse uint64 }
+type kernelCounts struct {
+	estab, timeWait, inuse uint64
+	moved                  [len(movements)]uint64
+}
 
 var errNoCounter = errors.New("a counter is missing")
 
@@ -106,7 +115,11 @@ func readCounters(counters func() (map[string]uint64, error)) (kernelCounts, err
 	if !ok1 || !ok2 || !ok3 {
 		return kernelCounts{}, errNoCounter
 	}
-	return kernelCounts{estab, tw, inuse + m[counterInuse6]}, nil
+	k := kernelCounts{estab: estab, timeWait: tw, inuse: inuse + m[counterInuse6]}
+	for i, name := range movements {
+		k.moved[i] = m[name]
+	}
+	return k, nil
 }
 
 // dumped counts what a dump of cheapStates told.

@@ -76,6 +76,12 @@ func TestRootCountStates(t *testing.T) {
 			m[counterInuse] += calls
 			return m, err
 		},
+		"one opened for each that closed": func() (map[string]uint64, error) {
+			m, err := readNamespaceCounters()
+			calls++
+			m["TcpPassiveOpens"] += calls
+			return m, err
+		},
 		"moving TIME-WAIT": func() (map[string]uint64, error) {
 			m, err := readNamespaceCounters()
 			calls++

@@ -47,11 +47,11 @@ func TestCompleteCounts(t *testing.T) {
 
 func TestCompleteRefusesWhatDoesNotFit(t *testing.T) {
 	for name, k := range map[string]kernelCounts{
-		"one socket more in the tables":       {103, 54, 108},
-		"one socket less in the tables":       {103, 54, 106},
-		"fewer established than CLOSE-WAIT":   {2, 54, 6},
-		"fewer mini-sockets than orphans":     {103, 3, 107},
-		"one more established than in tables": {104, 54, 107},
+		"one socket more in the tables":       {estab: 103, timeWait: 54, inuse: 108},
+		"one socket less in the tables":       {estab: 103, timeWait: 54, inuse: 106},
+		"fewer established than CLOSE-WAIT":   {estab: 2, timeWait: 54, inuse: 6},
+		"fewer mini-sockets than orphans":     {estab: 103, timeWait: 3, inuse: 107},
+		"one more established than in tables": {estab: 104, timeWait: 54, inuse: 107},
 	} {
 		d := seen()
 		if n, ok := d.complete(k); ok {
