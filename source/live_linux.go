@@ -138,19 +138,14 @@ func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error
 	if err != nil && v.q.Want.Has(tcpvet.FactCounters) {
 		v.gap(f, "counters", err)
 	}
+	v.o.Netns(v.settings(f, counters))
 	// sock_diag walks the table of the whole host for each namespace, if only
-	// to find nothing. A merely bound socket in a namespace without any other
-	// is passed over; without a connection it harms nobody.
-	if procfs.NoTCP(counters) {
+	// to find nothing. In a namespace that was asked for by name a merely bound
+	// socket is worth that.
+	if v.q.Netns.All && procfs.NoTCP(counters) {
 		v.seen++
-		if v.q.Netns.All {
-			v.o.Netns(tcpvet.Netns{ID: f.ID, Names: f.Names}) // one of many: its settings matter to nobody
-		} else {
-			v.o.Netns(v.settings(f, counters))
-		}
 		return nil
 	}
-	v.o.Netns(v.settings(f, counters))
 	var broken error // of the observer
 	done, err := v.table.sockets(ctx, v.q, func(s *tcpvet.Socket) error {
 		s.Netns = f.ID

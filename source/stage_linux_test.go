@@ -140,8 +140,8 @@ func measure(src source.Source, made map[tcpvet.NetnsID]bool) (s spent, err erro
 		if ok {
 			s.Spaces++
 		}
-		if ok && n.Ports == nil && n.Sysctls == nil {
-			s.Bare++
+		if ok && n.Ports != nil && n.Sysctls != nil && n.Addresses != nil {
+			s.Told++
 		}
 	}
 	s.Sockets = c.Selected

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tcpvet/tcpvet/internal/kernel"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
@@ -349,6 +350,29 @@ func dialPair(t *testing.T, l net.Listener, addr string) (client, server net.Con
 	}
 	t.Cleanup(func() { server.Close() })
 	return client, server
+}
+
+// A socket that is merely bound is seen where nothing else is.
+func TestRootBoundAlone(t *testing.T) {
+	kerneltest.Need(t, kernel.BoundInactive)
+	kerneltest.Netns(t)
+	tcpvet := binary(t)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: 40007}); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"count", "-o", "csv"}, {"count", "-o", "csv", "--by", "state,role"}} {
+		if out, _ := run(t, tcpvet, append(args, "--netns", "self")...); !strings.Contains(out, "BOUND-INACTIVE,") || strings.Contains(out, "BOUND-INACTIVE,0") {
+			t.Errorf("%v: %s, want 1 in BOUND-INACTIVE", args, out)
+		}
+	}
+	if out, _ := run(t, tcpvet, "ls", "--netns", "self"); !strings.Contains(out, ":40007") {
+		t.Errorf("ls: %s, want port 40007", out)
+	}
 }
 
 // A signal ends a command that waits for what may never come.
