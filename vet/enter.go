@@ -15,7 +15,8 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 	if ns == 0 || ns == c.Self {
 		return "", true
 	}
-	if near.Known() && c.Processes[near].Netns == ns {
+	// /proc/PID/ns of a process without its main thread cannot be opened.
+	if near.Known() && c.Processes[near].Netns == ns && !c.Processes[near].LeaderExited {
 		return nsenter(near), true
 	}
 	if names := c.Netns[ns].Names; len(names) > 0 {
@@ -23,7 +24,7 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 	}
 	var first tcpvet.Process
 	for p, info := range c.Processes {
-		if info.Netns == ns && p.Known() && (!first.Known() || p.PID < first.PID) {
+		if info.Netns == ns && p.Known() && !info.LeaderExited && (!first.Known() || p.PID < first.PID) {
 			first = p
 		}
 	}

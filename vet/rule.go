@@ -16,7 +16,8 @@ type Rule struct {
 	// Patience is above 0. It names the rule in each finding, and its first
 	// Number is the finding's size: how many sockets or ports it is about.
 	// Evidence.Got is what Evidence.Check prints on a host that stands
-	// still, with the thousands set off by commas.
+	// still, with the thousands set off by commas; of sockets that a filter
+	// left out What says so, by OfEveryProcess.
 	Judge func(tcpvet.Case) []tcpvet.Finding
 }
 

@@ -61,6 +61,15 @@ func (s Selection) List() string {
 // Count gives the shell line that counts the selection.
 func (s Selection) Count() string { return s.List() + " | wc -l" }
 
+// OfEveryProcess ends the words of evidence that counts sockets of the Census's
+// groups by a Selection. A filter leaves sockets out of the groups that ss counts.
+func OfEveryProcess(c *tcpvet.Census) string {
+	if c.Selected < c.Sockets {
+		return ", of those selected (the command counts all)"
+	}
+	return ", of every process"
+}
+
 // ShellFilter makes a filter in ss grammar fit for a shell line: the brackets of
 // an IPv6 address are a pattern to a shell.
 func ShellFilter(filter string) string {

@@ -2,6 +2,7 @@ package vet
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -12,6 +13,18 @@ func ReuseKnown(c *tcpvet.Census, ns tcpvet.NetnsID) bool {
 	n := c.Netns[ns]
 	_, ok := tcpvet.ReuseOf(&n)
 	return ok && c.Facts.Has(tcpvet.FactTimer)
+}
+
+// ReuseDelay tells whether the kernel gives the port of a TIME-WAIT of this tuple
+// to a new connection, and after how long. on is false where that is not known.
+func ReuseDelay(c *tcpvet.Census, t tcpvet.Tuple) (delay time.Duration, on bool) {
+	if !ReuseKnown(c, t.Netns) {
+		return 0, false
+	}
+	n := c.Netns[t.Netns]
+	r, _ := tcpvet.ReuseOf(&n)
+	loopback := t.Local.IsLoopback() || t.Remote.Addr().IsLoopback()
+	return r.Delay, r.Mode == 1 || r.Mode == 2 && loopback
 }
 
 // Sustainable is how many connections a second that many ports bear toward one

@@ -72,13 +72,13 @@ func full(c *tcpvet.Census, l tcpvet.Listener, q *tcpvet.Queue, over overflow) t
 		f.Detail = append(f.Detail, fmt.Sprintf("That is the fullest of %s that share the port by SO_REUSEPORT: together %s of %s.",
 			vet.Counted(q.Members, "listener"), vet.Count(q.Length), vet.Count(q.Limit)))
 	}
-	f.Detail = append(f.Detail, whose(c, q.Holder, info))
+	f.Detail = append(f.Detail, whose(c, q))
 	who := ""
 	if q.Holder != tcpvet.Nobody {
 		who = vet.ProgramText(c, q.Holder)
 	}
 	if q.Holder.Known() {
-		f.Subject.Processes = []tcpvet.Process{q.Holder}
+		f.Subject.Processes = append([]tcpvet.Process{q.Holder}, q.SharedWith...)
 	}
 	f.Title = vet.Heading(c, l.Netns, info.Container, who, "listens on "+l.Local.String())
 	if enter, ok := vet.Enter(c, l.Netns, q.Holder); ok {
@@ -89,7 +89,8 @@ func full(c *tcpvet.Census, l tcpvet.Listener, q *tcpvet.Queue, over overflow) t
 		})
 	}
 	addOverflow(c, &f, over)
-	f.Remedies = []tcpvet.Remedy{acceptAdvice(info), tcpvet.Advise{
+	_, out := outOfDescriptors(c, q)
+	f.Remedies = []tcpvet.Remedy{acceptAdvice(out), tcpvet.Advise{
 		Text: "where only bursts fill it, ask for more in listen(), with net.core.somaxconn not below that", Run: "tcpvet explain somaxconn",
 	}}
 	return f
@@ -103,10 +104,15 @@ func waiting(n uint64) string {
 }
 
 // whose says who does not accept, and why as far as that shows.
-func whose(c *tcpvet.Census, p tcpvet.Process, info tcpvet.ProcessInfo) string {
+func whose(c *tcpvet.Census, q *tcpvet.Queue) string {
+	p := q.Holder
+	if out, ok := outOfDescriptors(c, q); ok {
+		return fmt.Sprintf("%s has used all of its %s descriptors: accept() fails with EMFILE (24).", vet.ProcessText(c, out), vet.Count(c.Processes[out].DescriptorLimit))
+	}
 	switch {
-	case noDescriptors(info):
-		return fmt.Sprintf("%s has used all of its %s descriptors: accept() fails with EMFILE (24).", vet.ProcessText(c, p), vet.Count(info.DescriptorLimit))
+	case p.Known() && len(q.SharedWith) > 0:
+		return fmt.Sprintf("%s and %s are to accept here, and do not often enough: blocked, or busy.",
+			vet.ProcessText(c, p), others(c, q.SharedWith))
 	case p.Known():
 		return vet.ProcessText(c, p) + " does not call accept() often enough: it is blocked, or all of its workers are busy."
 	case p == tcpvet.Unseen:
@@ -115,12 +121,27 @@ func whose(c *tcpvet.Census, p tcpvet.Process, info tcpvet.ProcessInfo) string {
 	return "This input does not say which process listens."
 }
 
-func noDescriptors(info tcpvet.ProcessInfo) bool {
-	return info.DescriptorLimit > 0 && info.Descriptors >= info.DescriptorLimit
+// others names the processes that share a listener, or counts them.
+func others(c *tcpvet.Census, ps []tcpvet.Process) string {
+	if len(ps) == 1 {
+		return vet.ProcessText(c, ps[0])
+	}
+	return vet.Count(len(ps)) + " others"
 }
 
-func acceptAdvice(info tcpvet.ProcessInfo) tcpvet.Remedy {
-	if noDescriptors(info) {
+// outOfDescriptors finds a process that has the listener and no descriptor left
+// for what it would accept: a worker that came later accepts too.
+func outOfDescriptors(c *tcpvet.Census, q *tcpvet.Queue) (tcpvet.Process, bool) {
+	for _, p := range append([]tcpvet.Process{q.Holder}, q.SharedWith...) {
+		if info := c.Processes[p]; info.DescriptorLimit > 0 && info.Descriptors >= info.DescriptorLimit {
+			return p, true
+		}
+	}
+	return tcpvet.Nobody, false
+}
+
+func acceptAdvice(out bool) tcpvet.Remedy {
+	if out {
 		return tcpvet.Advise{Code: true, Text: "find what uses up the descriptors, such as connections in CLOSE-WAIT, and close it", Run: "tcpvet explain close-wait-leak"}
 	}
 	return tcpvet.Advise{Code: true, Text: "find what keeps the process from accept(): a blocking call, a lock, too few workers", Run: "tcpvet explain accept-queue-full"}

@@ -44,6 +44,8 @@ func (j *judgement) opening(l *leak) string {
 		parts = append(parts, fmt.Sprintf("%s more in the %s between two looks (%s)", vet.Count(g.count), vet.Duration(g.over), vet.PerSecond(g.perSecond())))
 	case j.Before != nil:
 		parts = append(parts, vet.Count(g.count)+" more than at the look before")
+	case l.aged() && l.vague() && j.Before == nil:
+		parts = append(parts, "How many came lately is not known: keepalive answers hide it")
 	case g.over > 0 && g.count > 0:
 		parts = append(parts, vet.Rate(g.count, g.over))
 	case g.over > 0:
@@ -58,6 +60,11 @@ func (j *judgement) opening(l *leak) string {
 	switch {
 	case !l.aged():
 		b.WriteString(" How long they have waited is not in this input, so all of them count as old.")
+	case l.hidden && l.older == 0:
+		fmt.Fprintf(&b, " %s of them may be older than %s: keepalive answers hide since when.", vet.Count(l.maybe), vet.Duration(j.Patience))
+	case l.hidden:
+		fmt.Fprintf(&b, " %s of them surely, and %s perhaps, for longer than %s: keepalive answers hide since when.",
+			vet.Count(l.older), vet.Count(l.maybe), vet.Duration(j.Patience))
 	case l.older == 0:
 		fmt.Fprintf(&b, " None of them is surely older than %s.", vet.Duration(j.Patience))
 	case l.older < l.count():
@@ -111,7 +118,11 @@ func (j *judgement) portText(l *leak) []string {
 	case p.Left == 0:
 		s += ", and none is left: connect() fails with EADDRNOTAVAIL (99) now."
 	case p.last > 0:
-		s += fmt.Sprintf("; %s are left: connect() fails with EADDRNOTAVAIL in %s at %s.", vet.Count(p.Left), vet.About(p.last), vet.PerSecond(p.rate))
+		s += fmt.Sprintf("; %s are left: connect() fails with EADDRNOTAVAIL in %s at %s", vet.Count(p.Left), vet.About(p.last), vet.PerSecond(p.rate.perSecond()))
+		if p.rate.over != l.growth.over {
+			s += ", the rate of the last " + vet.Duration(p.rate.over)
+		}
+		s += "."
 	default:
 		s += fmt.Sprintf("; %s are left.", vet.Count(p.Left))
 	}
@@ -153,7 +164,11 @@ func (j *judgement) fileText(l *leak) []string {
 	case f.open >= f.limit:
 		s += ": " + call + " fails with EMFILE (24) now."
 	case f.last > 0:
-		s += fmt.Sprintf(": %s fails with EMFILE (24) in %s at %s.", call, vet.About(f.last), vet.PerSecond(l.growth.perSecond()))
+		s += fmt.Sprintf(": %s fails with EMFILE (24) in %s at %s", call, vet.About(f.last), vet.PerSecond(f.rate))
+		if f.rate > l.growth.perSecond() {
+			s += ", all leaks of the process together"
+		}
+		s += "."
 	default:
 		s += "."
 	}

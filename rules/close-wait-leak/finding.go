@@ -25,7 +25,7 @@ func (j *judgement) finding(l *leak) tcpvet.Finding {
 	if l.unaccepted {
 		f.Kind = neverAccepted
 	}
-	if !l.aged() {
+	if !l.aged() || l.hidden {
 		f.Certainty = tcpvet.Likely
 	}
 	if l.owner.Known() {
@@ -34,7 +34,7 @@ func (j *judgement) finding(l *leak) tcpvet.Finding {
 	if !l.Service.IsValid() {
 		f.Subject.Services = max(l.services, 2)
 	}
-	if l.Oldest != nil && !j.Now.Taken.IsZero() {
+	if l.Oldest != nil && !l.hidden && !j.Now.Taken.IsZero() {
 		since := j.Now.Taken.Add(-l.Oldest.Age.Low)
 		f.Since = &since
 	}
@@ -69,7 +69,7 @@ func about(l *leak) string {
 	switch {
 	case l.Service.IsValid():
 		return toward + l.Service.String()
-	case l.services > 1:
+	case l.services > 1 && !l.folded:
 		return toward + vet.Counted(l.services, "service")
 	}
 	return toward + "many services"
@@ -80,6 +80,9 @@ func (j *judgement) numbers(l *leak) []tcpvet.Number {
 	add := func(name string, v float64) { n = append(n, tcpvet.Number{Name: name, Value: v}) }
 	if l.aged() {
 		add("older_sockets", float64(l.older))
+		if l.maybe > l.older {
+			add("perhaps_older_sockets", float64(l.maybe))
+		}
 		add("patience_s", j.Patience.Seconds())
 	}
 	if l.CloseWait[tcpvet.NoCloseWaitKind] == 0 {

@@ -16,10 +16,13 @@ type leak struct {
 	owner      tcpvet.Process // who is to close: the holder, or the listener's for what was never accepted
 	unaccepted bool
 	services   int    // how many were summed up
+	folded     bool   // one of them stands for many
 	before     uint64 // how many there were at the earlier look
 
 	severity tcpvet.Severity
-	older    uint64 // past patience, all where no age is known
+	older    uint64 // surely past patience, all where no age is known
+	maybe    uint64 // past patience if each is as old as it can be
+	hidden   bool   // the severity rests on maybe
 	growth   inflow
 	ports    *ports // nil where they are not known, or none are taken
 	files    *files // nil where they are not known
@@ -43,13 +46,14 @@ type ports struct {
 	vet.Headroom
 	tuple tcpvet.Tuple
 	mine  int           // ports that the leak takes
-	rate  float64       // how many CLOSE-WAIT takes per second, whoever holds it
+	rate  inflow        // what CLOSE-WAIT takes, whoever holds it
 	last  time.Duration // until none is left at that rate, 0 where that is not in sight
 }
 
 // files is where its process stands with its descriptors.
 type files struct {
 	open, limit uint64
+	rate        float64 // how many all leaks of the process take per second
 	last        time.Duration
 }
 
@@ -60,14 +64,40 @@ func (l *leak) aged() bool    { return l.CloseWaitAge != nil }
 
 // atLeast counts those that have surely been in CLOSE-WAIT for d.
 func (l *leak) atLeast(d time.Duration) uint64 {
-	var n uint64
-	for k := range l.CloseWaitAge {
-		n += l.CloseWaitAge[k].AtLeast(d)
-	}
+	n := counted(l.CloseWaitAge, d)
 	if n == 0 && l.Oldest != nil && l.Oldest.Age.Low >= d {
 		return 1 // in the bucket that d itself lies in
 	}
 	return n
+}
+
+// perhaps counts those that may have been in CLOSE-WAIT for d. A FIN that has
+// just come and an answer to a keepalive probe look the same, so what may be on
+// its way out is left out.
+func (l *leak) perhaps(d time.Duration) uint64 {
+	young := counted(l.CloseWaitMost, transit) - min(counted(l.CloseWaitAge, transit), counted(l.CloseWaitMost, transit))
+	n := counted(l.CloseWaitMost, d)
+	if n == 0 && l.Oldest != nil && l.Oldest.Age.High >= d {
+		n = 1
+	}
+	return max(n-min(young, n), l.atLeast(d))
+}
+
+// counted is how many of the ages, by kind, are d or more.
+func counted(ages *[tcpvet.NumCloseWaitKinds]tcpvet.Histogram, d time.Duration) uint64 {
+	if ages == nil {
+		return 0
+	}
+	var n uint64
+	for k := range ages {
+		n += ages[k].AtLeast(d)
+	}
+	return n
+}
+
+// vague tells that the ages do not say how many came lately.
+func (l *leak) vague() bool {
+	return l.CloseWaitVague > 0 && 2*uint64(l.CloseWaitVague) >= l.count()
 }
 
 // passing tells that most of the growth may be connections that are about to be
@@ -85,6 +115,7 @@ type judgement struct {
 	tcpvet.Case
 	room   vet.Room
 	before map[vet.Held]uint64
+	rates  map[tcpvet.Process]float64 // what all leaks of a process take of its descriptors, per second
 	counts map[place]uint64
 	totals map[tcpvet.NetnsID]uint64
 }
@@ -103,7 +134,10 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	if len(held) == 0 {
 		return nil
 	}
-	j := &judgement{Case: c, room: vet.NewRoom(&c.Now), counts: make(map[place]uint64), totals: make(map[tcpvet.NetnsID]uint64)}
+	j := &judgement{
+		Case: c, room: vet.NewRoom(&c.Now), rates: make(map[tcpvet.Process]float64),
+		counts: make(map[place]uint64), totals: make(map[tcpvet.NetnsID]uint64),
+	}
 	if c.Before != nil {
 		j.before = make(map[vet.Held]uint64)
 		for _, h := range vet.Holdings(c.Before, closeWaiting) {
@@ -115,7 +149,14 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		n := uint64(h.States[tcpvet.CloseWait])
 		j.counts[place{h.Netns, h.Role, h.Service}] += n
 		j.totals[h.Netns] += n
-		leaks[i] = j.weigh(leak{Holding: h, services: 1, before: j.before[h.Held]})
+		l := j.measure(leak{Holding: h, services: 1, folded: !h.Service.IsValid(), before: j.before[h.Held]})
+		if l.severity != 0 && !l.passing() {
+			j.rates[l.owner] += l.growth.perSecond()
+		}
+		leaks[i] = l
+	}
+	for i := range leaks {
+		leaks[i] = j.weigh(leaks[i])
 	}
 	var findings []tcpvet.Finding
 	for _, l := range j.sumUp(leaks) {
@@ -145,22 +186,27 @@ func (j *judgement) sumUp(leaks []leak) []leak {
 		for n < len(leaks) && byOwner(leaks[0], leaks[n]) == 0 {
 			n++
 		}
+		var sum *leak
 		own := 0
-		for own < min(n, named) && leaks[own].severity >= tcpvet.Warning && leaks[own].Service.IsValid() {
-			own++
+		for i := range leaks[:n] {
+			switch l := &leaks[i]; {
+			case own < named && l.severity >= tcpvet.Warning && l.Service.IsValid():
+				out = append(out, *l)
+				own++
+			case sum == nil:
+				sum = l
+			default:
+				sum.Merge(&l.Holding)
+				sum.services += l.services
+				sum.folded = sum.folded || l.folded
+				sum.before += l.before
+			}
 		}
-		out = append(out, leaks[:own]...)
-		if rest := leaks[own:n]; len(rest) > 0 {
-			sum := rest[0]
-			for i := range rest[1:] {
-				sum.Merge(&rest[1+i].Holding)
-				sum.services++
-				sum.before += rest[1+i].before
+		if sum != nil {
+			if sum.services > 1 {
+				*sum = j.weigh(j.measure(*sum))
 			}
-			if len(rest) > 1 {
-				sum = j.weigh(sum)
-			}
-			out = append(out, sum)
+			out = append(out, *sum)
 		}
 		leaks = leaks[n:]
 	}

@@ -21,13 +21,14 @@ func (l *leak) selection() vet.Selection {
 func (j *judgement) evidence(l *leak) []tcpvet.Evidence {
 	var out []tcpvet.Evidence
 	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok {
-		what, n := "connections in CLOSE-WAIT there, of every process", j.counts[place{l.Netns, l.Role, l.Service}]
+		what, n := "connections in CLOSE-WAIT there", j.counts[place{l.Netns, l.Role, l.Service}]
 		if !l.Service.IsValid() {
-			what, n = "connections in CLOSE-WAIT in this namespace, of every process", j.totals[l.Netns]
+			what, n = "connections in CLOSE-WAIT in this namespace", j.totals[l.Netns]
 		}
-		out = append(out, tcpvet.Evidence{What: what, Got: vet.Count(n), Check: enter + l.selection().Count()})
+		out = append(out, tcpvet.Evidence{What: what + vet.OfEveryProcess(&j.Now), Got: vet.Count(n), Check: enter + l.selection().Count()})
 	}
-	if f := l.files; f != nil {
+	// /proc/PID/fd is empty once the main thread has exited.
+	if f := l.files; f != nil && !j.Now.Processes[l.owner].LeaderExited {
 		out = append(out, tcpvet.Evidence{
 			What: "open descriptors of " + vet.ProcessText(&j.Now, l.owner), Got: vet.Count(f.open),
 			Check: fmt.Sprintf("ls /proc/%d/fd | wc -l", l.owner.PID),

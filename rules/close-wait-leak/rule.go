@@ -30,7 +30,8 @@ const (
 	crowded = 0.80
 
 	// transit is longer than a busy program takes from the FIN to its
-	// close(): what is younger may be on its way out.
+	// close(): what is younger may be on its way out. In force is the next
+	// power of two of milliseconds, 512 ms: see tcpvet.Histogram.
 	transit = 500 * time.Millisecond
 
 	// named is how many services of one process get a finding of their own.
@@ -59,7 +60,10 @@ var Rule = &vet.Rule{
 			{Name: "critical, ports", Value: "under " + vet.Percent(scarce) + " of the tuple's ports left", Reason: "the next burst can take the rest, and `connect()` has been slow since half of them went"},
 			{Name: "critical, time", Value: "exhausted in under " + vet.Duration(soon), Reason: "shorter than it takes to find and ship a correction, so somebody has to act now"},
 			{Name: "critical, descriptors", Value: "over " + vet.Percent(crowded) + " of the holder's limit", Reason: "files, pipes and logs need descriptors too, and EMFILE strikes all of them"},
-			{Name: "transit", Value: vet.Duration(transit), Reason: "a busy program has connections between FIN and `close()` at any moment; where most of the growth is younger than this, no forecast is made of it"},
+			{Name: "ages", Value: "65.5 s for a patience of 1 min", Reason: "ages are counted by powers of two of milliseconds, so what counts is the next of them, 65,536 ms; the oldest socket alone is held to the patience itself"},
+			{Name: "rate of one look", Value: "the lower of the last 10 s / 10 s and the last 60 s / 60 s", Reason: "a burst after a quiet time does not go on, and what has stopped is no forecast either; the time to EMFILE rests on the sum over all leaks of the process"},
+			{Name: "keepalive", Value: "likely where only the greatest age is past patience", Reason: "each answered probe moves the time that dates the FIN, so the age lies between that and the last data; where that holds for half of the sockets or more, one look gives no rate"},
+			{Name: "transit", Value: vet.Duration(transit) + " (in force: 512 ms)", Reason: "a busy program has connections between FIN and `close()` at any moment; where most of the growth is younger than this, no forecast is made of it"},
 			{Name: "findings of its own", Value: vet.Counted(named, "service") + " per process", Reason: "the largest are named, the rest is summed up: a list of thousands helps nobody"},
 			{Name: "without ages", Value: "all count as past patience", Reason: "pasted text without `-i` does not say how old a socket is; the finding is then *likely*, not *certain*"},
 		},

@@ -8,8 +8,9 @@ import (
 	"github.com/tcpvet/tcpvet/vet"
 )
 
-// weigh works out how bad a leak is.
-func (j *judgement) weigh(l leak) leak {
+// measure works out whose a leak is, how old, and how fast it grows. Severity is
+// what follows from that alone.
+func (j *judgement) measure(l leak) leak {
 	switch l.unaccepted = j.neverAccepted(&l); {
 	case !l.unaccepted:
 		l.owner = l.Holder
@@ -19,22 +20,44 @@ func (j *judgement) weigh(l leak) leak {
 	if l.older = l.count(); l.aged() {
 		l.older = l.atLeast(j.Patience)
 	}
+	if l.maybe = l.older; l.aged() {
+		l.maybe = l.perhaps(j.Patience)
+	}
+	l.growth = inflow{}
 	switch {
 	case j.Before != nil:
 		l.growth = inflow{l.count() - min(l.before, l.count()), j.interval()}
-	case l.aged():
-		l.growth = inflow{uint64(l.CloseWaitBorn.Last10s), 10 * time.Second}
+	case l.aged() && !l.vague():
+		l.growth = lately(l.CloseWaitBorn)
 	}
-	l.ports, l.files = j.ports(&l), j.files(&l)
-
 	grew := j.Before != nil && l.growth.count >= growth && !l.passing()
+	l.severity, l.hidden = 0, false
 	switch {
 	case l.older >= enough || grew:
 		l.severity = tcpvet.Warning
+	case l.maybe >= enough:
+		l.severity, l.hidden = tcpvet.Warning, true
 	case l.older > 0:
 		l.severity = tcpvet.Info
-	default:
-		l.severity = 0
+	case l.maybe > 0:
+		l.severity, l.hidden = tcpvet.Info, true
+	}
+	return l
+}
+
+// lately is the slower of the two rates that one look knows: a burst after a
+// quiet time is no rate that goes on.
+func lately(b tcpvet.Births) inflow {
+	if uint64(b.Last60s) < 6*uint64(b.Last10s) {
+		return inflow{uint64(b.Last60s), time.Minute}
+	}
+	return inflow{uint64(b.Last10s), 10 * time.Second}
+}
+
+// weigh works out how bad it is that the leak uses up ports and descriptors.
+func (j *judgement) weigh(l leak) leak {
+	l.ports, l.files = j.ports(&l), j.files(&l)
+	if l.severity == 0 {
 		return l
 	}
 	// A few forgotten sockets beside many that are in use are not what uses
@@ -75,9 +98,9 @@ func (j *judgement) ports(l *leak) *ports {
 		}
 		group := tcpvet.Group{Netns: l.Netns, Holder: l.Holder, Role: l.Role, Local: local, Service: l.Service}
 		p.mine = int(min(j.Now.Groups[group].States[tcpvet.CloseWait], budget.Taken[tcpvet.CloseWait]))
-		if !l.passing() {
-			p.rate = j.tupleGrowth(p.tuple, budget).perSecond()
-			p.last = lasts(uint64(p.Left), p.rate)
+		if !l.passing() && (j.Before != nil || !l.vague()) {
+			p.rate = j.tupleGrowth(p.tuple, budget)
+			p.last = lasts(uint64(p.Left), p.rate.perSecond())
 		}
 		if worst == nil || p.LeftRatio() < worst.LeftRatio() {
 			worst = &p
@@ -89,7 +112,7 @@ func (j *judgement) ports(l *leak) *ports {
 // tupleGrowth is how fast CLOSE-WAIT takes ports of the tuple, whoever holds it.
 func (j *judgement) tupleGrowth(t tcpvet.Tuple, now *tcpvet.Budget) inflow {
 	if j.Before == nil {
-		return inflow{uint64(now.CloseWaitBorn.Last10s), 10 * time.Second}
+		return lately(now.CloseWaitBorn)
 	}
 	var before uint32
 	if b := j.Before.Tuples[t]; b != nil {
@@ -106,7 +129,9 @@ func (j *judgement) files(l *leak) *files {
 	}
 	f := &files{open: info.Descriptors, limit: info.DescriptorLimit}
 	if !l.passing() {
-		f.last = lasts(f.limit-min(f.open, f.limit), l.growth.perSecond())
+		// A sum over services may grow where none of them does by itself.
+		f.rate = max(j.rates[l.owner], l.growth.perSecond())
+		f.last = lasts(f.limit-min(f.open, f.limit), f.rate)
 	}
 	return f
 }

@@ -1,8 +1,10 @@
 package finwait2pileup
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -61,14 +63,14 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 			closers[p] = closer{g.Holder, n}
 		}
 	}
-	var findings []tcpvet.Finding
+	var piles []pileup
 	for _, h := range held {
 		here := place{h.Netns, h.Role, h.Service}
 		n := h.States[tcpvet.FinWait2]
 		if !h.Service.IsValid() || float64(n) < slow*float64(resting[here]) {
 			continue
 		}
-		p := pileup{Holding: h, all: piled[here], kind: "half-closed"}
+		p := pileup{Holding: h, all: piled[here], services: 1, kind: "half-closed"}
 		switch {
 		case !c.Now.Facts.Has(tcpvet.FactMini):
 			p.kind = ""
@@ -78,6 +80,18 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		if o := closers[at(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
 			p.closer = o
 		}
+		p.severity = tcpvet.Info
+		if n >= many && p.closer.count == 0 {
+			p.severity = tcpvet.Warning
+		}
+		piles = append(piles, p)
+	}
+	var findings []tcpvet.Finding
+	for _, p := range sumUp(piles) {
+		if p.services > 1 {
+			findings = append(findings, p.rest(&c.Now))
+			continue
+		}
 		findings = append(findings, p.finding(&c.Now))
 	}
 	return findings
@@ -85,24 +99,56 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 
 type pileup struct {
 	vet.Holding
-	all    uint64
-	kind   string
-	closer closer // count 0 where the other end is not on this host
+	all      uint64
+	kind     string
+	severity tcpvet.Severity
+	services int    // how many were summed up
+	closer   closer // count 0 where the other end is not on this host
+}
+
+// sumUp keeps the largest of each kind and namespace, and makes one of the
+// others.
+func sumUp(piles []pileup) []pileup {
+	byKind := func(a, b pileup) int {
+		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind))
+	}
+	slices.SortStableFunc(piles, func(a, b pileup) int {
+		return cmp.Or(byKind(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.States[tcpvet.FinWait2], a.States[tcpvet.FinWait2]))
+	})
+	var out []pileup
+	for len(piles) > 0 {
+		n := 1
+		for n < len(piles) && byKind(piles[0], piles[n]) == 0 {
+			n++
+		}
+		own := n
+		if n > named+1 { // one alone is not summed up
+			own = named
+		}
+		out = append(out, piles[:own]...)
+		if rest := piles[own:n]; len(rest) > 0 {
+			sum := rest[0]
+			for i := range rest[1:] {
+				sum.Merge(&rest[1+i].Holding)
+				sum.services++
+			}
+			out = append(out, sum)
+		}
+		piles = piles[n:]
+	}
+	return out
 }
 
 func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 	n := p.States[tcpvet.FinWait2]
 	info := c.Processes[p.Holder]
 	f := tcpvet.Finding{
-		Rule: name, Severity: tcpvet.Info, Kind: p.kind,
+		Rule: name, Severity: p.severity, Kind: p.kind,
 		Subject: tcpvet.Subject{Netns: p.Netns, Container: info.Container, Service: p.Service, Services: 1, Local: p.Local()},
 		Numbers: []tcpvet.Number{
 			{Name: "fin_wait_2_sockets", Value: float64(n)},
 			{Name: "orphaned_sockets", Value: float64(p.Mini)},
 		},
-	}
-	if n >= many && p.closer.count == 0 {
-		f.Severity = tcpvet.Warning
 	}
 	who, selection := "", vet.Selection{State: tcpvet.FinWait2, Local: p.Service}
 	if p.Holder != tcpvet.Nobody {
@@ -120,7 +166,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 	f.Detail = p.detail(c)
 	if enter, ok := vet.Enter(c, p.Netns, p.Holder); ok {
 		f.Evidence = []tcpvet.Evidence{{
-			What: "connections in FIN-WAIT-2 there, of every process", Got: vet.Count(p.all), Check: enter + selection.Count(),
+			What: "connections in FIN-WAIT-2 there" + vet.OfEveryProcess(c), Got: vet.Count(p.all), Check: enter + selection.Count(),
 		}}
 	}
 	if p.kind == "half-closed" {
@@ -144,7 +190,7 @@ func (p *pileup) detail(c *tcpvet.Census) []string {
 		text := "No process holds them: the kernel ends each after tcp_fin_timeout"
 		ns := c.Netns[p.Netns]
 		if v, ok := ns.SysctlInt("net.ipv4.tcp_fin_timeout"); ok && v > 0 {
-			text += fmt.Sprintf(" (%s here), so some %s came in over that time", vet.Duration(time.Duration(v)*time.Second), vet.PerSecond(float64(n)/float64(v)))
+			text += fmt.Sprintf(" (%s here), so all of them came within that time", vet.Duration(time.Duration(v)*time.Second))
 		}
 		d = append(d, text+".")
 	case "half-closed":

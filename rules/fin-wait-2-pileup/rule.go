@@ -19,6 +19,9 @@ const (
 	// reach. Both last a known or bounded time, so by Little's law the ratio
 	// gives how long the other end takes: a tenth of 60 s is 6 s.
 	slow = 0.10
+
+	// named is how many of one kind and namespace get a finding of their own.
+	named = 10
 )
 
 // Rule finds services whose other end does not close.
@@ -33,7 +36,7 @@ var Rule = &vet.Rule{
 		Title: "this side has closed, and the remote application does not",
 		Text: []string{
 			"FIN-WAIT-2 means: this side has sent its FIN and the other end has acknowledged it, but has not sent its own. Over there the connection is in CLOSE-WAIT: the remote program has not called `close()`. A healthy connection is here for about one round trip.",
-			"After `close()` nobody holds the socket any more. The kernel keeps a small remainder, and ends it after `net.ipv4.tcp_fin_timeout` (60 s by default), so the number stays bounded: rate times that time.",
+			"After `close()` nobody holds the socket any more. The kernel keeps a small remainder, and ends it after `net.ipv4.tcp_fin_timeout` (60 s by default), so the number stays bounded: rate times that time. A pile-up may be young, so the number alone gives no rate.",
 			"After `shutdown(SHUT_WR)` the process still holds it, and no timer runs: a process that half-closes and then does not read to the end keeps it for as long as the peer likes.",
 			"Where the other end runs on the same host, the finding names it, and close-wait-leak tells more.",
 		},
@@ -41,6 +44,7 @@ var Rule = &vet.Rule{
 			{Name: "info", Value: vet.Counted(some, "socket") + " of one service", Reason: "fewer are round trips under way"},
 			{Name: "warning", Value: vet.Counted(many, "socket") + " of one service", Reason: "in passing, that many would take 1,000 closes a second at a round trip of 100 ms"},
 			{Name: "slow", Value: vet.Percent(slow) + " of the service's TIME-WAITs", Reason: "a TIME-WAIT lasts 60 s, so this ratio means that the other end takes 6 s and more to close; under it the closes are only many"},
+			{Name: "findings of its own", Value: vet.Count(named) + " of a kind per namespace", Reason: "the largest are named, the rest is summed up: a list of thousands helps nobody"},
 			{Name: "other end on this host", Value: "info", Reason: "close-wait-leak judges it there"},
 		},
 		Cure: []string{

@@ -129,7 +129,7 @@ func (i *idler) finding(c *tcpvet.Census, limit time.Duration, unguarded uint64)
 	}
 	if enter, ok := vet.Enter(c, i.Netns, i.Holder); ok {
 		f.Evidence = []tcpvet.Evidence{{
-			What: "connections in ESTAB without any timer in this namespace, of every process", Got: vet.Count(unguarded),
+			What: "connections in ESTAB without any timer in this namespace" + vet.OfEveryProcess(c), Got: vet.Count(unguarded),
 			Check: enter + "ss -Htno state established | grep -vc timer:",
 		}}
 	}

@@ -40,7 +40,7 @@ var Rule = &vet.Rule{
 			"That keepalive is off shows in an idle socket without any timer. Connections over loopback and to an address of the same namespace are left out: both ends live and die with one kernel, so the peer cannot vanish, and there is no middlebox.",
 		},
 		Numbers: []vet.Number{
-			{Name: "idle", Value: vet.Duration(patiences * time.Minute), Reason: "four times patience: middleboxes forget idle connections after 4 to 6 minutes, so from here on one may be gone. Ages are kept by powers of two, so in fact the next one counts, 4 min 22 s"},
+			{Name: "idle", Value: vet.Duration(patiences * time.Minute), Reason: "four times patience: middleboxes forget idle connections after 4 to 6 minutes, so from here on one may be gone. Ages are counted by powers of two of milliseconds, so what counts is the next of them: 262.1 s, or 4 min 22 s"},
 			{Name: "info", Value: vet.Counted(some, "socket") + " of a process", Reason: "a few connections may belong to a tool of an administrator"},
 			{Name: "warning", Value: vet.Counted(many, "socket") + " of a process", Reason: "so many are stranded together when something between restarts, and each holds a descriptor"},
 		},

@@ -30,6 +30,12 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Certainty = tcpvet.Likely
 		f.Detail = append(f.Detail, "Whether the kernel would reuse the TIME-WAITs is not known here, so all of them count as taken.")
 	}
+	if s.unsure {
+		f.Detail = append(f.Detail, fmt.Sprintf("That the TIME-WAITs are reused needs timestamps at the peer too, which nothing here tells: without them %s.", s.leftWithout()))
+		if s.kind == "reuse-unsure" {
+			f.Certainty = tcpvet.Likely
+		}
+	}
 	enter, ok := vet.Enter(c, s.tuple.Netns, s.first())
 	if ok {
 		f.Evidence = s.evidence(c, enter)
@@ -38,7 +44,21 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 	return f
 }
 
+func (s *shortage) leftWithout() string {
+	switch n := s.without(); n {
+	case 0:
+		return "no port is left"
+	case 1:
+		return "1 port is left"
+	default:
+		return vet.Count(n) + " ports are left"
+	}
+}
+
 func (s *shortage) headline() string {
+	if s.kind == "reuse-unsure" {
+		return "local ports last only if TIME-WAIT is reused"
+	}
 	if s.Left == 0 {
 		return "no local port left"
 	}
@@ -48,7 +68,7 @@ func (s *shortage) headline() string {
 func (s *shortage) detail(c *tcpvet.Census) []string {
 	first := fmt.Sprintf("%s of %s local ports are taken, %s are left.", vet.Count(s.Taken), vet.Count(s.Usable()), vet.Count(s.Left))
 	if s.Left == 0 {
-		first = fmt.Sprintf("%s of %s local ports are taken, none is left: connect() fails with EADDRNOTAVAIL (99) now; other destinations still connect.",
+		first = fmt.Sprintf("%s of %s local ports are taken, none is left: connect() fails with EADDRNOTAVAIL (99) now; another destination still connects, unless the program binds before it connects.",
 			vet.Count(s.Taken), vet.Count(s.Usable()))
 	}
 	d := []string{first + s.rangeText(c)}
@@ -57,6 +77,9 @@ func (s *shortage) detail(c *tcpvet.Census) []string {
 		states = append(states, fmt.Sprintf("%s %s", vet.Count(s.budget.Taken[state]), state))
 	}
 	text := "By state: " + strings.Join(states, ", ") + "."
+	if len(states) == 0 {
+		text = "No connection is in another state than TIME-WAIT."
+	}
 	if n := s.budget.ReusableTimeWait; n > 0 {
 		text += fmt.Sprintf(" Another %s TIME-WAIT would be reused now and are not counted.", vet.Count(n))
 	}
@@ -66,6 +89,9 @@ func (s *shortage) detail(c *tcpvet.Census) []string {
 	}
 	if s.kind == "slow-connects" {
 		d = append(d, "Past half of the ports connect() has to search for one: some 300-700 us in place of 10 us.")
+	}
+	if s.kind == "reuse-unsure" {
+		return d
 	}
 	return append(d, s.cause())
 }
@@ -119,14 +145,22 @@ func (s *shortage) cause() string {
 }
 
 func (s *shortage) numbers() []tcpvet.Number {
+	taken := tcpvet.Number{Name: "taken_ports", Value: float64(s.Taken)}
+	reusable := tcpvet.Number{Name: "reusable_time_wait_ports", Value: float64(s.budget.ReusableTimeWait)}
+	if s.kind == "reuse-unsure" {
+		taken, reusable = reusable, taken // the first is the size
+	}
 	n := []tcpvet.Number{
-		{Name: "taken_ports", Value: float64(s.Taken)},
+		taken,
 		{Name: "range_ports", Value: float64(s.Range)},
 		{Name: "reserved_ports", Value: float64(s.Reserved)},
 		{Name: "blocked_by_bind_ports", Value: float64(s.Blocked)},
 		{Name: "left_ports", Value: float64(s.Left)},
 		{Name: "left_ratio", Value: s.LeftRatio()},
-		{Name: "reusable_time_wait_ports", Value: float64(s.budget.ReusableTimeWait)},
+		reusable,
+	}
+	if s.unsure {
+		n = append(n, tcpvet.Number{Name: "left_without_reuse_ports", Value: float64(s.without())})
 	}
 	for _, state := range s.states() {
 		word := strings.ReplaceAll(strings.ToLower(state.String()), "-", "_")
@@ -146,8 +180,8 @@ func (s *shortage) evidence(c *tcpvet.Census, enter string) []tcpvet.Evidence {
 		{What: what, Got: vet.Count(s.budget.Total() + uint64(s.budget.ReusableTimeWait)), Check: enter + all.Count()},
 		vet.PortRangeEvidence(p, enter),
 	}
-	if most := s.states()[0]; most != tcpvet.TimeWait { // which holds reusable ones as well
-		one := all
+	if states := s.states(); len(states) > 0 && states[0] != tcpvet.TimeWait { // which holds reusable ones as well
+		most, one := states[0], all
 		one.State = most
 		out = append(out, tcpvet.Evidence{What: "of these in " + most.String(), Got: vet.Count(s.budget.Taken[most]), Check: enter + one.Count()})
 	}

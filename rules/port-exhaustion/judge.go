@@ -16,6 +16,7 @@ type shortage struct {
 	severity tcpvet.Severity
 	kind     string
 	holders  []share // who holds its ports, the most first
+	unsure   bool    // whether the reusable TIME-WAITs are reused decides whether the ports last
 }
 
 // share is how many connections of a tuple one process holds.
@@ -41,11 +42,21 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 			continue // folded tuples are small ones
 		}
 		h, ok := room.Of(t)
-		if !ok || h.Taken <= 0 {
+		if !ok {
 			continue
 		}
-		if severity, kind := grade(h); severity != 0 {
-			short[t] = &shortage{Headroom: h, tuple: t, budget: b, severity: severity, kind: kind}
+		s := &shortage{Headroom: h, tuple: t, budget: b}
+		if h.Taken > 0 {
+			s.severity, s.kind = grade(h)
+		}
+		if s.severity < tcpvet.Critical && s.ifNotReused() < gone && asksPeer(now, t) {
+			s.unsure = true
+			if s.severity == 0 {
+				s.severity, s.kind = tcpvet.Info, "reuse-unsure"
+			}
+		}
+		if s.severity != 0 {
+			short[t] = s
 		}
 	}
 	if len(short) > 0 {
@@ -69,6 +80,24 @@ func grade(h vet.Headroom) (tcpvet.Severity, string) {
 		return tcpvet.Warning, "slow-connects"
 	}
 	return 0, ""
+}
+
+// ifNotReused is the part of the ports that is left if no TIME-WAIT is reused.
+func (s *shortage) ifNotReused() float64 {
+	return float64(s.without()) / float64(s.Usable())
+}
+
+// without is how many ports are left if no TIME-WAIT is reused.
+func (s *shortage) without() int { return max(s.Left-int(s.budget.ReusableTimeWait), 0) }
+
+// asksPeer tells that TIME-WAITs of the tuple are reused only if the peer uses
+// timestamps, and that the peer is not this kernel.
+func asksPeer(c *tcpvet.Census, t tcpvet.Tuple) bool {
+	remote := t.Remote.Addr()
+	if _, on := vet.ReuseDelay(c, t); !on || t.Local.IsLoopback() || remote.IsLoopback() || remote == t.Local {
+		return false
+	}
+	return !slices.ContainsFunc(c.Netns[t.Netns].Addresses, func(a tcpvet.Address) bool { return a.Prefix.Addr() == remote })
 }
 
 // blame finds who holds the ports, in one pass over the groups.

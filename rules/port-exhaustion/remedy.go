@@ -24,6 +24,15 @@ func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Re
 	info := c.Processes[s.first()]
 	code := func(text, run string) tcpvet.Remedy { return tcpvet.Advise{Code: true, Text: text, Run: run} }
 	var out []tcpvet.Remedy
+	if s.kind == "reuse-unsure" {
+		look := "tcpvet explain time-wait"
+		if ok {
+			look = enter + "ss -Htin " + vet.ShellFilter(vet.Selection{Remote: s.tuple.Remote}.Filter())
+		}
+		return append(out,
+			tcpvet.Advise{Text: "see whether connections to it show ts: then both ends use timestamps, and all is well", Run: look},
+			code("keep connections open and use them again: then it does not matter", "tcpvet explain time-wait"))
+	}
 	switch {
 	case s.boundMost():
 		out = append(out, lateBind)

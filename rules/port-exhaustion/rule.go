@@ -38,15 +38,16 @@ var Rule = &vet.Rule{
 	Doc: vet.Doc{
 		Title: "local ports toward one endpoint are used up, or nearly",
 		Text: []string{
-			"A client's connection needs a local port, and the kernel chooses it from `net.ipv4.ip_local_port_range`. A port can serve many destinations at once, but for one *tuple* (network namespace, local address, remote address, remote port) it serves one connection. When every port is taken for a tuple, `connect()` fails with EADDRNOTAVAIL, \"Cannot assign requested address\", errno 99. Other destinations still connect, so only a count for each tuple proves anything.",
-			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart.",
+			"A client's connection needs a local port, and the kernel chooses it from `net.ipv4.ip_local_port_range`. A port can serve many destinations at once, but for one *tuple* (network namespace, local address, remote address, remote port) it serves one connection. When every port is taken for a tuple, `connect()` fails with EADDRNOTAVAIL, \"Cannot assign requested address\", errno 99. Another destination still connects, unless the program binds before it connects, so only a count for each tuple proves anything.",
+			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart. With `tcp_tw_reuse=1` that needs timestamps at the peer too, which no input tells: where the ports last only if it has them, that is worth a line and no warning.",
 			"No counter of the kernel moves when it happens and no packet is sent. Slow connects come before it: past half of the ports, `connect()` finds none of the parity that it tries first and has to search, which was measured as a step from about 10 us to between 300 and 700 us.",
-			"Sockets that call `bind()` with port 0 before they connect take their ports out of one range for all destinations, and fail with EADDRINUSE, errno 98.",
+			"Sockets that call `bind()` with port 0 before they connect take their ports out of one range for all destinations, and fail with EADDRINUSE, errno 98. This is a limit of the rule: once connected, such a socket looks like any other, so that a port which it takes from every destination is counted against its own tuple only.",
 		},
 		Numbers: []vet.Number{
 			{Name: "critical", Value: "under " + vet.Percent(gone) + " left", Reason: "1,411 of 28,232 ports: three seconds at the 470 a second that TIME-WAIT alone can bear"},
 			{Name: "warning", Value: "under " + vet.Percent(scarce) + " left", Reason: "a quarter more connections than now use it up"},
 			{Name: "warning, slow connects", Value: "under " + vet.Percent(half) + " left", Reason: "each `connect()` now searches: it burns CPU and may take longer than the network does"},
+			{Name: "info, reuse unsure", Value: "under " + vet.Percent(gone) + " left without the TIME-WAITs that would be reused", Reason: "a fast client with `tcp_tw_reuse=1` is well as long as its peer uses timestamps"},
 			{Name: "cause", Value: vet.Percent(mostly) + " of the ports in use", Reason: "the state that holds half of them decides what helps"},
 			{Name: "no wider range", Value: "CLOSE-WAIT holds " + vet.Percent(leaking) + " or more", Reason: "that much is a leak, and a leak fills any range"},
 			{Name: "no port at all", Value: "0 ports usable", Reason: "reserved and bound ports cover the range: every `connect()` in the namespace fails"},

@@ -19,9 +19,25 @@ type pressure struct {
 	budget *tcpvet.Budget
 	kind   string
 	users  []tcpvet.Process // who has other connections to the endpoint
+
+	// rest is how long a port stays in TIME-WAIT: the delay where reuse is
+	// on for the tuple.
+	rest   time.Duration
+	reused bool
 }
 
+// sustainable is how many connections a second the ports bear.
+func (p *pressure) sustainable() float64 { return float64(p.Usable()) / p.rest.Seconds() }
+
 func (p *pressure) resting() uint32 { return p.budget.Taken[tcpvet.TimeWait] }
+
+// rate is how many came into TIME-WAIT a second.
+func (p *pressure) rate() float64 {
+	if p.reused { // what rests came within the delay
+		return float64(p.resting()) / p.rest.Seconds()
+	}
+	return perSecond(p.budget.TimeWaitBorn)
+}
 
 // perSecond is how many came into TIME-WAIT: the larger of the two rates.
 func perSecond(b tcpvet.Births) float64 {
@@ -40,11 +56,19 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		if !ok || h.Usable() <= 0 {
 			continue
 		}
-		p := &pressure{Headroom: h, tuple: t, budget: b}
+		p := &pressure{Headroom: h, tuple: t, budget: b, rest: tcpvet.TimeWaitLength}
+		if delay, on := vet.ReuseDelay(now, t); on {
+			p.rest, p.reused = max(delay, time.Millisecond), true
+		}
 		switch {
+		case p.reused:
+			if p.rate() < near*p.sustainable() {
+				continue
+			}
+			p.kind = "ports-held"
 		case float64(p.resting()) >= held*float64(h.Usable()):
 			p.kind = "ports-held"
-		case b.ReusableTimeWait == 0 && perSecond(b.TimeWaitBorn) >= near*vet.Sustainable(h.Usable()):
+		case b.ReusableTimeWait == 0 && perSecond(b.TimeWaitBorn) >= near*p.sustainable():
 			p.kind = "rate"
 		default:
 			continue
@@ -82,8 +106,8 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 			{Name: "left_ports", Value: float64(p.Left)},
 			{Name: "born_last_10s_sockets", Value: float64(p.budget.TimeWaitBorn.Last10s)},
 			{Name: "born_last_60s_sockets", Value: float64(p.budget.TimeWaitBorn.Last60s)},
-			{Name: "rate_per_s", Value: perSecond(p.budget.TimeWaitBorn)},
-			{Name: "sustainable_per_s", Value: vet.Sustainable(p.Usable())},
+			{Name: "rate_per_s", Value: p.rate()},
+			{Name: "sustainable_per_s", Value: p.sustainable()},
 		},
 	}
 	if p.kind == "rate" || !vet.ReuseKnown(c, p.tuple.Netns) {
@@ -116,8 +140,12 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 func (p *pressure) detail(c *tcpvet.Census) []string {
 	d := []string{fmt.Sprintf("%s of the %s local ports (%s) rest in TIME-WAIT; %s are left.",
 		vet.Count(p.resting()), vet.Count(p.Usable()), vet.Percent(float64(p.resting())/float64(p.Usable())), vet.Count(p.Left))}
-	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Usable()), vet.PerSecond(vet.Sustainable(p.Usable())))
-	if b := p.budget.TimeWaitBorn; b.Last60s > 0 {
+	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Usable()), vet.PerSecond(p.sustainable()))
+	if p.reused {
+		rate = fmt.Sprintf("The kernel reuses a port here after %s, so the ports bear %s / %s = %s",
+			vet.Duration(p.rest), vet.Count(p.Usable()), vet.Duration(p.rest), vet.PerSecond(p.sustainable()))
+		rate += "; closed were " + vet.Rate(p.resting(), p.rest)
+	} else if b := p.budget.TimeWaitBorn; b.Last60s > 0 {
 		rate += "; closed were " + vet.Rate(b.Last60s, tcpvet.TimeWaitLength)
 		if b.Last10s > 0 {
 			rate += ", of these " + vet.Rate(b.Last10s, 10*time.Second)

@@ -33,6 +33,7 @@ var Rule = &vet.Rule{
 		},
 		Numbers: []vet.Number{
 			{Name: "warning, ports", Value: vet.Percent(held) + " of the tuple's ports", Reason: "past half of the ports each `connect()` has to search"},
+			{Name: "warning, reuse on", Value: vet.Percent(near) + " of the ports in TIME-WAITs younger than `tcp_tw_reuse_delay`", Reason: "the kernel gives back what is older, so the bound is ports / delay"},
 			{Name: "warning, rate", Value: vet.Percent(near) + " of ports / 60 s", Reason: "what is left is no room for a burst; the rate is that of the last 60 s, or of the last 10 s if it goes on"},
 		},
 		Cure: []string{
