@@ -197,8 +197,8 @@ func addrOf(b *[16]byte, v4 bool) netip.Addr {
 // prompt, the command, a sentence), blank lines and what the commands print to
 // their standard error are passed over.
 //
-// The error is ErrEmpty or ErrUnrecognised where there is nothing to read, a
-// *LineError where a line cannot be, and otherwise that of r. A second dump in
+// The error is ErrEmpty or ErrUnrecognised where there is nothing to read, or
+// says that these are UDP sockets, a *LineError where a line cannot be, and otherwise that of r. A second dump in
 // the same text is such a line, since it would count the sockets twice.
 func Parse(r io.Reader, opt Options) (*Dump, error) {
 	p := parser{opt: opt, dump: &Dump{ports: opt.Ports}}
