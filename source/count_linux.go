@@ -70,7 +70,7 @@ func (l *netlinked) countNamespace(ctx context.Context, v *visit, c *tcpvet.Cens
 		return nil
 	}
 	v.seen++
-	if st.Interrupted {
+	if unsound(st) {
 		c.Gaps = append(c.Gaps, Inconsistent())
 	}
 	t := new(tcpvet.Tally)

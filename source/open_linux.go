@@ -82,13 +82,16 @@ func (netlink) sockets(ctx context.Context, q Query, yield func(*tcpvet.Socket) 
 			return outcome{}, err
 		}
 		if r.States &^= listen; r.States == 0 {
-			return outcome{changed: uint64(first.Changed), inconsistent: first.Interrupted}, nil
+			return outcome{changed: uint64(first.Changed), inconsistent: unsound(first)}, nil
 		}
 	}
 	r.Filter = q.Filter
 	st, err := c.Dump(ctx, r, yield)
-	return outcome{changed: uint64(first.Changed + st.Changed), inconsistent: first.Interrupted || st.Interrupted}, err
+	return outcome{changed: uint64(first.Changed + st.Changed), inconsistent: unsound(first) || unsound(st)}, err
 }
+
+// unsound tells whether sockets may be missing, or told twice.
+func unsound(st sockdiag.Stats) bool { return st.Interrupted || st.Unsure > 0 }
 
 // proc reads /proc/net/tcp and tcp6. What the kernel tells twice is dropped; that
 // it passes over a socket, when another leaves the same bucket between two reads,

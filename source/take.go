@@ -98,10 +98,11 @@ type saved interface {
 // inconsistent.
 const maxTries = 3
 
-// ErrInconsistent ends a look that is complete, but during which the kernel
-// said that its list of sockets changed in a way that it could not make good
-// (NLM_F_DUMP_INTR). Some sockets may be missing or told twice.
-var ErrInconsistent = errors.New("the kernel said that its list of sockets changed while it was read")
+// ErrInconsistent ends a look that is complete, but during which the kernel's
+// list of sockets changed in a way that could not be made good: the kernel says
+// so (NLM_F_DUMP_INTR), or a second look found its place no more. Some sockets
+// may be missing or told twice.
+var ErrInconsistent = errors.New("the kernel's list of sockets changed while it was read")
 
 // Inconsistent gives the gap that stands for ErrInconsistent.
 func Inconsistent() tcpvet.Gap {

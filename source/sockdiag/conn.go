@@ -14,6 +14,11 @@ const (
 	// (netlink_dump), unless a single socket needs more.
 	readSize = 64 << 10
 
+	// asideSize makes the kernel's answers to a second look end elsewhere
+	// than those to the first: it fills no more than the longest read that a
+	// connection has made (netlink_recvmsg).
+	asideSize = 17 << 10
+
 	// maxPasses is how often DumpConsistent reads until it gives up.
 	maxPasses = 4
 
@@ -59,20 +64,36 @@ type Conn struct {
 	socket   tcpvet.Socket
 	recent   recent
 	bound    bound
-	byFamily bool // the kernel refused TCPDIAG_GETSOCK
+	seams    seams
+	aside    *Conn // for questions while a dump goes on; nil for none
+	byFamily bool  // the kernel refused TCPDIAG_GETSOCK
 	broken   bool
 }
 
-func newConn(l link) *Conn { return &Conn{link: l, buf: make([]byte, readSize)} }
+// newConn makes a connection; aside may be nil, and nothing is then looked up.
+func newConn(l link, aside *Conn) *Conn {
+	return &Conn{link: l, aside: aside, buf: make([]byte, readSize)}
+}
+
+// newAside makes the connection for the questions beside a dump.
+func newAside(l link) *Conn { return &Conn{link: l, buf: make([]byte, asideSize)} }
 
 // Close frees the connection.
-func (c *Conn) Close() error { return c.link.close() }
+func (c *Conn) Close() error {
+	err := c.link.close()
+	if c.aside != nil {
+		err = errors.Join(err, c.aside.Close())
+	}
+	return err
+}
 
 // Stats tells how a dump went.
 type Stats struct {
 	Sockets  int // handed to yield, in the last pass
 	Repeated int // told twice in the same state, and dropped once
 	Changed  int // seen to change their state, or to end, while they were dumped
+	Mended   int // of Sockets, passed over at first, and found in a second look
+	Unsure   int // places where sockets may have been passed over, and no second look could tell
 
 	// Interrupted says that the kernel called the last pass inconsistent.
 	// What was yielded is then worth a Gap.
@@ -118,16 +139,11 @@ func (c *Conn) dump(ctx context.Context, r Request, yield func(*tcpvet.Socket) e
 	st := Stats{Passes: 1}
 	c.recent = recent{}
 	c.bound.reset()
+	c.seams.reset()
 	states := r.states()
-	interrupted, err := c.walk(ctx, r, func(m *Message) error {
-		if quit && m.Interrupted() {
-			quit, yield = false, nil
-		}
-		if yield == nil {
-			return nil
-		}
+	tell := func(payload []byte) error {
 		s := &c.socket
-		if err := Decode(m.Payload, s); err != nil {
+		if err := Decode(payload, s); err != nil {
 			return err
 		}
 		// TIME-WAIT mini-sockets take over the cookie, so a change of state
@@ -154,14 +170,52 @@ func (c *Conn) dump(ctx context.Context, r Request, yield func(*tcpvet.Socket) e
 		}
 		st.Sockets++
 		return yield(s)
+	}
+	mend := func(table int) error {
+		told := st.Sockets
+		unsure, err := c.mend(ctx, r, table, tell)
+		st.Mended += st.Sockets - told
+		st.Unsure += unsure
+		return err
+	}
+	suspicious := -1
+	interrupted, err := c.walk(ctx, r, func(m *Message) error {
+		if quit && m.Interrupted() {
+			quit, yield = false, nil
+		}
+		if yield == nil {
+			return nil
+		}
+		// Listeners go before the rest, those found in a second look too.
+		if len(c.seams.by[tableListen]) > 0 && tableOf(m.Payload) != tableListen {
+			if err := mend(tableListen); err != nil {
+				return err
+			}
+		}
+		c.seams.told(rawCookie(m.Payload))
+		return tell(m.Payload)
+	}, seamWatch{
+		read: func(answer []byte) { suspicious = c.lost(answer) },
+		done: func() {
+			if suspicious >= 0 {
+				c.seams.suspect(suspicious)
+			}
+		},
 	})
 	st.Interrupted = interrupted
+	for table := range numTables {
+		if err != nil || yield == nil {
+			break
+		}
+		err = mend(table)
+	}
+	st.Unsure += c.seams.lost
 	return st, err
 }
 
 // walk dumps with the cheapest request that the kernel takes, and hands every
 // message about a socket to each.
-func (c *Conn) walk(ctx context.Context, r Request, each func(*Message) error) (interrupted bool, err error) {
+func (c *Conn) walk(ctx context.Context, r Request, each func(*Message) error, w seamWatch) (interrupted bool, err error) {
 	if len(r.Filter) > MaxFilter {
 		return false, fmt.Errorf("dump sockets: filter of %d bytes: the longest has %d", len(r.Filter), MaxFilter)
 	}
@@ -170,7 +224,7 @@ func (c *Conn) walk(ctx context.Context, r Request, each func(*Message) error) (
 		interrupted, err = c.pass(ctx, r, 0, func(m *Message) error {
 			some = true
 			return each(m)
-		})
+		}, w)
 		if err == nil || some || !unknownRequest(err) {
 			return interrupted, err
 		}
@@ -186,7 +240,7 @@ func (c *Conn) walk(ctx context.Context, r Request, each func(*Message) error) (
 		for _, family := range [...]uint8{familyIPv4, familyIPv6} {
 			leg := r
 			leg.States = part
-			intr, err := c.pass(ctx, leg, family, each)
+			intr, err := c.pass(ctx, leg, family, each, w)
 			if family == familyIPv6 && errors.Is(err, syscall.ENOENT) {
 				err = nil // a kernel without IPv6
 			}
@@ -209,7 +263,7 @@ func unknownRequest(err error) bool {
 }
 
 // pass sends one request and reads its answers to the end.
-func (c *Conn) pass(ctx context.Context, r Request, family uint8, each func(*Message) error) (interrupted bool, err error) {
+func (c *Conn) pass(ctx context.Context, r Request, family uint8, each func(*Message) error, w seamWatch) (interrupted bool, err error) {
 	if c.broken {
 		return false, fmt.Errorf("dump sockets: %w", ErrBroken)
 	}
@@ -226,6 +280,9 @@ func (c *Conn) pass(ctx context.Context, r Request, family uint8, each func(*Mes
 		n, err := c.receive(ctx)
 		if err != nil {
 			return interrupted, err
+		}
+		if w.read != nil {
+			w.read(c.buf[:n])
 		}
 		ms := &c.messages
 		*ms = NewMessages(c.buf[:n])
@@ -254,6 +311,9 @@ func (c *Conn) pass(ctx context.Context, r Request, family uint8, each func(*Mes
 		}
 		if err := ms.Err(); err != nil {
 			return interrupted, fmt.Errorf("dump sockets: %w", err)
+		}
+		if w.done != nil {
+			w.done()
 		}
 	}
 }

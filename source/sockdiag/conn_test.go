@@ -94,7 +94,7 @@ func refuse(errno syscall.Errno) func(uint32) []byte {
 
 func fakeConn(t *testing.T, scripts ...script) (*Conn, *fakeLink) {
 	l := &fakeLink{t: t, scripts: scripts}
-	return newConn(l), l
+	return newConn(l, nil), l
 }
 
 // heard dumps and gives what was yielded, as state and cookie.

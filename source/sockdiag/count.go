@@ -84,7 +84,7 @@ func (c *Conn) countShort(ctx context.Context, before kernelCounts, counters fun
 		seen.add(s, full(m.Payload))
 		st.Sockets++
 		return nil
-	})
+	}, seamWatch{}) // where nothing comes and goes nothing is passed over
 	if err != nil {
 		return Counts{}, false, st, fmt.Errorf("count states: %w", err)
 	}

@@ -1,6 +1,7 @@
 package sockdiag
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -11,6 +12,18 @@ import (
 // calling thread is in; the Conn stays there, whichever thread uses it later.
 // EPROTONOSUPPORT means a kernel without CONFIG_INET_DIAG.
 func Dial() (*Conn, error) {
+	aside, err := open()
+	if err != nil {
+		return nil, err
+	}
+	s, err := open()
+	if err != nil {
+		return nil, errors.Join(err, aside.close())
+	}
+	return newConn(s, newAside(aside)), nil
+}
+
+func open() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("open sock_diag: %w", err)
@@ -20,7 +33,7 @@ func Dial() (*Conn, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("open sock_diag: %w", err)
 	}
-	return newConn(s), nil
+	return s, nil
 }
 
 // socket is a netlink socket.
