@@ -120,7 +120,25 @@ func TestRootCommandsShow(t *testing.T) {
 		server.Close()
 	}
 	// At one end CLOSE-WAIT with the FIN unread, at the other FIN-WAIT-2
-	// that nobody holds; and the listener.
+	// that nobody holds; and the listener. A FIN may be acknowledged late.
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		raw, err := os.ReadFile("/proc/thread-self/net/tcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		finWait1 := 0
+		for line := range strings.Lines(string(raw)) {
+			if strings.Fields(line)[3] == "04" {
+				finWait1++
+			}
+		}
+		if finWait1 == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d FINs are not acknowledged", finWait1)
+		}
+	}
 	for _, test := range []struct{ topic, has, line string }{
 		{"CLOSE-WAIT", "wc -l", "3"},
 		{"CLOSE-WAIT", "$1, $4", "3 1 127.0.0.1:8080"},

@@ -12,6 +12,7 @@ import (
 
 func TestMain(m *testing.M) {
 	kerneltest.Main(m, map[string]func() error{
+		"bound":    holdBound,
 		"hold":     hold,
 		"look":     lookUnprivileged,
 		"thousand": thousand,

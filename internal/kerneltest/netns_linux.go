@@ -50,7 +50,7 @@ func Netns(t testing.TB) {
 		t.Fatalf("read the name of the new network namespace: %v", err)
 	}
 	t.Cleanup(func() {
-		for _, p := range leftBehind(inside, time.Second) {
+		for _, p := range leftBehind(inside, 10*time.Second) {
 			t.Errorf("process %d (%s) was left in the test's network namespace: end it", p.pid, p.name)
 		}
 	})

@@ -189,10 +189,14 @@ func (l *leak) reuse(ctx context.Context) error {
 		return err
 	}
 	step.Done = []string{"It makes as many requests as before, one after the other over one connection, and closes that."}
-	step.Shown = []string{
-		fmt.Sprintf("%s requests were answered, in %s, from local port %s alone.", step.Count("requests_count", r.Answered),
-			step.Seconds("requests_seconds", r.Took), step.ID("port", int(r.Port))),
+	shown := fmt.Sprintf("%s requests were answered, in %s, ", step.Count("requests_count", r.Answered), step.Seconds("requests_seconds", r.Took))
+	if r.Connections == 1 {
+		shown += fmt.Sprintf("from local port %s alone.", step.ID("port", int(r.Port)))
+	} else {
+		shown += fmt.Sprintf("over %s connections: this machine was so busy that the server found one idle and closed it, and the client opened another.",
+			step.Count("connections_count", r.Connections))
 	}
+	step.Shown = []string{shown}
 	step.Means = []string{"A pool of connections that are used again needs as many ports as it has connections, however many requests there are."}
 	l.Tell(step)
 	return nil

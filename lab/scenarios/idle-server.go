@@ -28,7 +28,7 @@ const (
 
 type listenOrder struct {
 	On   []netip.AddrPort
-	Idle time.Duration // how long a connection may be idle
+	Idle time.Duration // how long a connection may be idle after an answer
 }
 
 // traffic is what a server has done so far.
@@ -71,20 +71,21 @@ func (s *server) accept(l net.Listener) {
 	}
 }
 
-// serve answers one request after another until the client closes, or none
-// comes in time.
+// serve answers one request after another until the client closes, or no
+// further one comes in time. Idle means after an answer: a client that a busy
+// machine keeps from its first request is waited for.
 func (s *server) serve(c net.Conn) {
 	// 200 bytes hold any request that comes here; thousands of connections
 	// wait at once.
 	r := bufio.NewReaderSize(c, 200)
-	for {
-		if c.SetReadDeadline(time.Now().Add(s.idle)) != nil || readRequest(r) != nil {
-			break
-		}
+	for readRequest(r) == nil {
 		if _, err := c.Write([]byte(answer)); err != nil {
 			break
 		}
-		s.answered.Add(1)
+		s.answered.Add(1) // the client may have read it before
+		if c.SetReadDeadline(time.Now().Add(s.idle)) != nil {
+			break
+		}
 	}
 	if c.Close() == nil {
 		s.closed.Add(1)

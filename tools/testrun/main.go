@@ -43,7 +43,7 @@ type phase struct {
 func run(ctx context.Context, args []string) (ok bool, err error) {
 	flags := flag.NewFlagSet("testrun", flag.ContinueOnError)
 	root := flags.String("root", ".", "root of the repository")
-	fuzzTime := flags.Duration("fuzztime", 3*time.Second, "how long to fuzz each target")
+	fuzzTime := flags.String("fuzztime", "3s", "how long, or how often (100x), to fuzz each target")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: testrun [flags] [phase…]\nphases: packages generate format vet staticcheck build test race fuzz")
 		flags.PrintDefaults()
