@@ -2,9 +2,8 @@ package source
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"time"
 
@@ -15,7 +14,8 @@ import (
 
 // FileOptions say how to read what was saved. The zero value is strict.
 type FileOptions struct {
-	// Lenient makes a damaged line a gap.
+	// Lenient makes a damaged line a gap. Of a file that was cut it reads
+	// what there is; the look then ends with ErrCut.
 	Lenient bool
 
 	// Ports is the local port range of the machine that pasted text came
@@ -27,15 +27,19 @@ type FileOptions struct {
 	Taken time.Time
 }
 
+// ErrCut ends a lenient look at a file that was cut: all that the file still holds
+// was told, and a gap says where it ends.
+var ErrCut = errors.New("the input was cut: only what is left of it was read")
+
 // File reads a snapshot, or text as of ss, netstat, lsof or /proc/net/tcp,
 // whichever r holds, plain or gzipped. r is read to its end by the first Look at
 // the latest; a File can be looked at once.
 func File(r io.Reader, opt FileOptions) (Source, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, _ := in.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(in)
+		z, err := newUnzipped(in)
 		if err != nil {
-			return nil, fmt.Errorf("read gzip: %w", err)
+			return nil, err
 		}
 		in = bufio.NewReaderSize(z, 1<<16)
 	}
@@ -73,7 +77,7 @@ func (s *snapshot) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
 	if err := s.r.Each(n); err != nil {
 		return err
 	}
-	return n.unmet()
+	return n.end(s.r.Cut())
 }
 
 type text struct {
@@ -93,5 +97,5 @@ func (t *text) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
 	if err := t.dump.Each(withRoles(n), tcpvet.AllStates); err != nil {
 		return err
 	}
-	return n.unmet()
+	return n.end(t.dump.Cut())
 }

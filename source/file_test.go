@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/dump"
 	"github.com/tcpvet/tcpvet/store"
 )
 
@@ -208,12 +210,69 @@ func TestFileCut(t *testing.T) {
 		var l listed
 		lenient, err := source.File(bytes.NewReader(b), source.FileOptions{Lenient: true})
 		must(t, err)
-		if err := lenient.Look(t.Context(), all, &l); err != nil {
+		if err := lenient.Look(t.Context(), all, &l); err != source.ErrCut {
 			t.Errorf("%s, leniently: %v", name, err)
 		}
 		if !slices.ContainsFunc(l.gaps, func(g tcpvet.Gap) bool { return strings.Contains(g.What, "snapshot") }) {
 			t.Errorf("%s, leniently: gaps %v", name, l.gaps)
 		}
+	}
+}
+
+// Of a compressed paste that was cut, anywhere, the lines before the cut are read
+// where that is asked for; else the error says where it was cut.
+func TestFileCutPaste(t *testing.T) {
+	var text bytes.Buffer
+	text.WriteString(pasted[:strings.Index(pasted, "\n")+1])
+	for port := range 3000 {
+		fmt.Fprintf(&text, "CLOSE-WAIT %d 0 10.0.0.1:%d 10.0.3.7:8080\n", port*7919%5, 1024+port)
+	}
+	packed := compressed(t, text.Bytes())
+	took := 0
+	for n := 2; n < len(packed); n += 97 {
+		part := packed[:n]
+		z, err := gzip.NewReader(bytes.NewReader(part))
+		whole := 0 // lines of sockets that gzip gets out of it
+		if err == nil {
+			out, _ := io.ReadAll(z)
+			whole = max(bytes.Count(out, []byte("\n"))-1, 0)
+		}
+		where := fmt.Sprintf("cut after %d bytes", n)
+		if _, err := source.File(bytes.NewReader(part), source.FileOptions{}); !errors.Is(err, dump.ErrCut) || !strings.Contains(err.Error(), where) {
+			t.Fatalf("cut after %d bytes: %v", n, err)
+		}
+		src, err := source.File(bytes.NewReader(part), source.FileOptions{Lenient: true})
+		if whole == 0 {
+			if !errors.Is(err, dump.ErrCut) {
+				t.Fatalf("cut after %d bytes, to no socket: %v", n, err)
+			}
+			continue
+		}
+		must(t, err)
+		var l listed
+		if err := src.Look(t.Context(), source.Query{}, &l); err != source.ErrCut {
+			t.Fatalf("cut after %d bytes, leniently: %v", n, err)
+		}
+		if len(l.sockets) != whole || len(l.gaps) != 1 || !strings.Contains(l.gaps[0].Err, where) || l.gaps[0].Where != fmt.Sprintf("line %d", whole+2) {
+			t.Fatalf("cut after %d bytes: %d sockets, not %d, gaps %v", n, len(l.sockets), whole, l.gaps)
+		}
+		took = whole
+	}
+	if took < 2000 {
+		t.Errorf("of 3000 sockets %d came out at the best: nothing was proved", took)
+	}
+
+	// Damage is no cut, and shows by the checksum at the latest.
+	for _, at := range []int{len(packed) / 2, len(packed) - 6} {
+		damaged := slices.Clone(packed)
+		damaged[at] ^= 0x55
+		if _, err := source.File(bytes.NewReader(damaged), source.FileOptions{}); err == nil || !strings.Contains(err.Error(), "damaged") && !strings.Contains(err.Error(), "read line") {
+			t.Errorf("damaged at byte %d of %d: %v", at, len(packed), err)
+		}
+	}
+	packed[len(packed)-6] ^= 0x55
+	if _, err := source.File(bytes.NewReader(packed), source.FileOptions{}); !errors.Is(err, dump.ErrCut) || !errors.Is(err, gzip.ErrChecksum) {
+		t.Errorf("with another checksum: %v", err)
 	}
 }
 

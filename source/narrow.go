@@ -51,6 +51,14 @@ func (n *narrowed) wants(id tcpvet.NetnsID, names []string) bool {
 	return wanted
 }
 
+// end ends a look at a file that was told to its end, or to where it was cut.
+func (n *narrowed) end(cut bool) error {
+	if err := n.unmet(); err != nil || !cut {
+		return err
+	}
+	return ErrCut
+}
+
 // unmet is the error where a name stands for no namespace of the file: nothing
 // found there would otherwise look like nothing wrong.
 func (n *narrowed) unmet() error {

@@ -20,8 +20,12 @@ type Reader struct {
 	// and what is missing at the end as another.
 	Lenient bool
 
-	in *lines
+	in  *lines
+	cut bool
 }
+
+// Cut tells that a lenient Each came to ErrCut.
+func (s *Reader) Cut() bool { return s.cut }
 
 // LineError is a line of a snapshot that could not be read.
 type LineError struct {
@@ -104,7 +108,7 @@ func (s *Reader) Each(o tcpvet.Observer) error {
 			return err
 		case errors.Is(err, ErrCut):
 			o.Gap(tcpvet.Gap{What: "the rest of the snapshot", Err: err.Error()})
-			e.ended = true
+			e.ended, s.cut = true, true
 		default:
 			if e.damaged++; first == nil {
 				first = err

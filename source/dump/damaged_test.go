@@ -137,6 +137,50 @@ func TestUnrecognised(t *testing.T) {
 	}
 }
 
+// TestCut reads what there is of a text whose reader says that it was cut, where it
+// is asked to: the line that the cut is in is no line of it.
+func TestCut(t *testing.T) {
+	fault := fmt.Errorf("%w: gone after 9 bytes", ErrCut)
+	for _, c := range []struct {
+		text string
+		line int
+		want []string // nil where nothing is left
+	}{
+		{"", 1, nil},
+		{"Hello,\n", 2, nil},
+		{ssHead, 2, nil},
+		{ssHead + "ESTAB 0 0 10.0.0.1:40000 10.0.0.2:8", 2, nil},
+		{ssHead + ssLine, 3, []string{ssSame}},
+		{ssHead + ssLine + "ESTAB 0 0 10.0.0.1:40001 10.0.0.2:80", 3, []string{ssSame}},
+		{ssHead + ssLine + strings.Repeat("x", 1<<17), 3, []string{ssSame}},
+	} {
+		_, err := Parse(&failing{c.text, fault}, Options{})
+		if !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), fmt.Sprintf("line %d", c.line)) ||
+			!strings.Contains(err.Error(), "after 9 bytes") || !strings.Contains(err.Error(), "--lenient") {
+			t.Errorf("%.60q: %v", c.text, err)
+		}
+		d, err := Parse(&failing{c.text, fault}, Options{Lenient: true})
+		if c.want == nil {
+			if !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), fmt.Sprintf("line %d", c.line)) {
+				t.Errorf("%.60q, of which nothing is left: %v", c.text, err)
+			}
+			continue
+		}
+		if err != nil || !d.Cut() {
+			t.Errorf("%.60q, leniently: %v", c.text, err)
+			continue
+		}
+		got := collect(t, d)
+		if !slices.Equal(briefs(got), c.want) || len(got.gaps) != 1 || got.gaps[0].Where != fmt.Sprintf("line %d", c.line) ||
+			got.gaps[0].What != "the rest of the text" || !strings.Contains(got.gaps[0].Err, "after 9 bytes") {
+			t.Errorf("%.60q: read %q with gaps %+v", c.text, briefs(got), got.gaps)
+		}
+	}
+	if d, _ := read(t, ssHead+ssLine); d.Cut() {
+		t.Error("a whole text is called cut")
+	}
+}
+
 type failing struct {
 	text string
 	err  error

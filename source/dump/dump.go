@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -34,7 +35,13 @@ type Dump struct {
 	timers   bool // the text shows every timer that runs: without one, none does
 	infos    bool // the text shows tcp_info where the kernel has it
 	cutLost  bool // sockets whose address may have been cut are left out
+	cut      bool // the reader could not give all of the text
 }
+
+// ErrCut is the cause where the reader could not give the text to its end, as of a
+// compressed file that was cut or damaged. A reader says so by wrapping it in its
+// error; any other error ends the reading, leniently too.
+var ErrCut = errors.New("the text is not whole")
 
 // Name is the word for what the text came from: "ss", "netstat", "lsof" or
 // "/proc/net/tcp".
@@ -44,6 +51,10 @@ func (d *Dump) Name() string { return d.kind.String() }
 // FactTimeWait and FactListeners are in it where a socket in that state was
 // seen, or where the text or the command above it says that it shows them.
 func (d *Dump) Facts() tcpvet.Facts { return d.facts }
+
+// Cut tells that the text goes on where it could not be read (ErrCut). A gap names
+// the line.
+func (d *Dump) Cut() bool { return d.cut }
 
 // Others is the number of lines about sockets that are not TCP.
 func (d *Dump) Others() int { return d.others }
@@ -194,12 +205,15 @@ func addrOf(b *[16]byte, v4 bool) netip.Addr {
 }
 
 // Parse reads one dump to its end. Lines before it that say something else (a
-// prompt, the command, a sentence), blank lines and what the commands print to
-// their standard error are passed over.
+// prompt, the command, a sentence), blank lines, fences of code and what the
+// commands print to their standard error are passed over, and after it a prompt
+// with what another command printed. Where the dump is quoted as in mail, each of
+// its lines has to be.
 //
 // The error is ErrEmpty or ErrUnrecognised where there is nothing to read, or
-// says that these are UDP sockets, a *LineError where a line cannot be, and otherwise that of r. A second dump in
-// the same text is such a line, since it would count the sockets twice.
+// says that the text is not, or need not be, about TCP; a *LineError where a line
+// cannot be read; one of ErrCut; and otherwise that of r. A second dump in the
+// same text is such a line, since it would count the sockets twice.
 func Parse(r io.Reader, opt Options) (*Dump, error) {
 	p := parser{opt: opt, dump: &Dump{ports: opt.Ports}}
 	in := newLines(r)
@@ -209,7 +223,13 @@ func Parse(r io.Reader, opt Options) (*Dump, error) {
 		}
 	}
 	if in.err != nil {
-		return nil, fmt.Errorf("read line %d: %w", in.n+1, in.err)
+		p.cut = &LineError{Line: in.n + 1, Err: in.err}
+		switch {
+		case !errors.Is(in.err, ErrCut):
+			return nil, fmt.Errorf("read line %d: %w", p.cut.Line, in.err)
+		case !opt.Lenient:
+			return nil, fmt.Errorf("read line %d: %w; read what there is with --lenient", p.cut.Line, in.err)
+		}
 	}
 	return p.finish()
 }

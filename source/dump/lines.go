@@ -26,6 +26,9 @@ type LineError struct {
 
 // Error names the line by its number and its quoted text.
 func (e *LineError) Error() string {
+	if e.Text == "" {
+		return fmt.Sprintf("read line %d: %v", e.Line, e.Err)
+	}
 	return fmt.Sprintf("read line %d %q: %v", e.Line, e.Text, e.Err)
 }
 

@@ -53,17 +53,36 @@ func (p *netTCP) read(in *lines) (verdict, error) {
 	return socket, nil
 }
 
+// misses tells whether a line, header or socket, is of the file that has not come
+// yet: tcp or tcp6.
+func (p *netTCP) misses(b []byte) bool {
+	if procfs.IsNetTCPHeader(b) {
+		return !*p.headed(b)
+	}
+	w := words{rest: b}
+	w.next()
+	if len(w.next()) == 8+5 {
+		return !p.four && !p.has4
+	}
+	return !p.six && !p.has6
+}
+
+// headed gives where it is noted that a header such as b has come.
+func (p *netTCP) headed(b []byte) *bool {
+	w := words{rest: b}
+	w.next()
+	w.next()
+	if string(w.next()) == "remote_address" { // tcp calls it rem_address
+		return &p.six
+	}
+	return &p.four
+}
+
 func (p *netTCP) header(b []byte) (verdict, error) {
 	if bytes.HasSuffix(trim(b), []byte("drops")) {
 		return ours, errUDP // /proc/net/udp has the same first columns
 	}
-	w := words{rest: b}
-	w.next()
-	w.next()
-	seen := &p.four
-	if string(w.next()) == "remote_address" { // tcp calls it rem_address
-		seen = &p.six
-	}
+	seen := p.headed(b)
 	if *seen {
 		return again, nil
 	}

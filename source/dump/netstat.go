@@ -244,6 +244,9 @@ func netstatTimer(b []byte) (rest []byte, t tcpvet.Timer, ok bool) {
 }
 
 func (p *netstat) finish(d *Dump, lenient bool) (tcpvet.Facts, error) {
+	if p.records.len() == 0 && p.cmd.notTCP() {
+		return 0, errNotTCP
+	}
 	if p.cuts > 0 && !p.wide && !p.cmd.wide {
 		if !lenient || p.cuts == p.records.len() {
 			return 0, p.cut

@@ -10,11 +10,6 @@ import (
 // searched is how many lines may stand before the dump.
 const searched = 1000
 
-var (
-	errForeign = errors.New("it is no line of this dump")
-	errAbove   = errors.New("it is no line of the dump below it, which has no header to begin with; leave it out")
-)
-
 // verdict says what a line is to the dialect that reads it.
 type verdict uint8
 
@@ -38,28 +33,50 @@ type parser struct {
 	dialect
 	cmd command // the last one before the dump
 
+	quote    int        // marks of a quotation before each line of the dump
 	preamble *LineError // the first line before the dump that is nothing we know
 	before   int        // lines before the dump
+
+	ended bool // a fence or a prompt came after sockets
+	runs  bool // the prompt has a command, whose output follows
 
 	damaged int
 	first   *LineError // of those damaged
 	second  *LineError // where a second dump begins
 	ignored int        // lines from there on
+	cut     *LineError // where the reader could give no more
 }
 
 // line takes the next line of the text.
 func (p *parser) line(in *lines) error {
-	b := in.text
-	w := words{rest: b}
-	if len(w.next()) == 0 {
-		return nil
+	if p.quote > 0 {
+		var ok bool
+		if in.text, ok = unquote(in.text, p.quote); !ok {
+			return p.unquoted(in)
+		}
 	}
-	if p.second != nil {
+	w := words{rest: in.text}
+	first := w.next()
+	switch {
+	case len(first) == 0:
+		return nil
+	case p.second != nil:
 		p.ignored++
 		return nil
-	}
-	if p.dialect == nil {
+	case fence(first):
+		if p.dialect == nil {
+			p.before++
+		}
+		if p.dump.records.len()+p.dump.others > 0 { // else it may hold the lines and not the header
+			p.end(false)
+		}
+		return nil
+	case p.dialect == nil:
 		if found, err := p.find(in); !found || err != nil {
+			return err
+		}
+	case p.ended:
+		if more, err := p.behind(in); !more || err != nil {
 			return err
 		}
 	}
@@ -82,15 +99,18 @@ func (p *parser) line(in *lines) error {
 
 // find looks for the first line of a dump.
 func (p *parser) find(in *lines) (found bool, err error) {
+	marks := quoted(in.text)
+	in.text, _ = unquote(in.text, marks)
 	k, header := recognise(in.text)
 	if k == kindNone {
 		if p.before++; p.before > searched {
 			return false, ErrUnrecognised
 		}
-		if noise(in.text) {
+		w := words{rest: in.text}
+		if first := w.next(); len(first) == 0 || fence(first) || noise(in.text) {
 			return false, nil
 		}
-		if c, ok := prompted(in.text); ok {
+		if c, _, ok := typed(in.text); ok {
 			if c.kind != kindNone {
 				p.cmd = c
 			}
@@ -103,7 +123,7 @@ func (p *parser) find(in *lines) (found bool, err error) {
 		p.cmd = command{}
 	}
 	t := &p.dump.table
-	p.dump.kind = k
+	p.dump.kind, p.quote = k, marks
 	switch k {
 	case kindSS:
 		p.dialect = &ss{table: t, cmd: p.cmd}
@@ -119,20 +139,6 @@ func (p *parser) find(in *lines) (found bool, err error) {
 		return true, p.record(p.preamble)
 	}
 	return true, nil
-}
-
-// foreign takes a line that the dialect does not know.
-func (p *parser) foreign(in *lines) error {
-	if noise(in.text) {
-		return nil
-	}
-	if k, _ := recognise(in.text); k != kindNone {
-		return p.another(in, k)
-	}
-	if _, ok := prompted(in.text); ok {
-		return nil
-	}
-	return p.damage(in, errForeign)
 }
 
 // another ends the reading: what follows would count the same sockets twice.
@@ -166,6 +172,8 @@ func (p *parser) finish() (*Dump, error) {
 	d := p.dump
 	if p.dialect == nil {
 		switch {
+		case p.cut != nil:
+			return nil, p.cut
 		case p.first != nil:
 			return nil, p.first
 		case p.before == 0:
@@ -178,8 +186,13 @@ func (p *parser) finish() (*Dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.records.len() == 0 && p.first != nil {
-		return nil, p.first // nothing read is not nothing there
+	if d.records.len() == 0 { // nothing read is not nothing there
+		switch {
+		case p.first != nil:
+			return nil, p.first
+		case p.cut != nil:
+			return nil, p.cut
+		}
 	}
 	d.facts = known | whole
 	if d.timers {
@@ -200,8 +213,10 @@ func (p *parser) finish() (*Dump, error) {
 	if p.opt.Ports != nil {
 		d.facts |= tcpvet.FactPortRange
 	}
-	p.gap(p.first, p.damaged)
-	p.gap(p.second, p.ignored)
+	p.gap("sockets", p.first, p.damaged)
+	p.gap("sockets", p.second, p.ignored)
+	p.gap("the rest of the text", p.cut, 0)
+	d.cut = p.cut != nil
 	return d, nil
 }
 
@@ -213,7 +228,7 @@ func (p *parser) whole(known tcpvet.Facts, states tcpvet.StateSet) (tcpvet.Facts
 	case *netstat:
 		f, err := from.finish(p.dump, p.opt.Lenient)
 		if p.dump.cutLost {
-			p.gap(from.cut, from.cuts)
+			p.gap("sockets", from.cut, from.cuts)
 		}
 		return f, err
 	case *netTCP:
@@ -222,13 +237,16 @@ func (p *parser) whole(known tcpvet.Facts, states tcpvet.StateSet) (tcpvet.Facts
 	return 0, nil
 }
 
-// gap reports count lines that were left out, the first of them by name.
-func (p *parser) gap(first *LineError, count int) {
+// gap reports what was left out: count lines, the first of them by name.
+func (p *parser) gap(what string, first *LineError, count int) {
 	if first == nil {
 		return
 	}
+	why := first.Err.Error()
+	if first.Text != "" {
+		why += fmt.Sprintf(": %q", first.Text)
+	}
 	p.dump.gaps = append(p.dump.gaps, tcpvet.Gap{
-		What: "sockets", Where: fmt.Sprintf("line %d", first.Line),
-		Err: fmt.Sprintf("%v: %q", first.Err, first.Text), Count: count,
+		What: what, Where: fmt.Sprintf("line %d", first.Line), Err: why, Count: count,
 	})
 }

@@ -44,7 +44,10 @@ type fatal struct{ error }
 var (
 	errNoState = fatal{errors.New("there is no State column: ss leaves it out where it was asked for one state; " +
 		"paste ss -tan, or put the command with its state above the text")}
-	errUDP = fatal{errors.New("these are UDP sockets; paste cat /proc/net/tcp /proc/net/tcp6")}
+	errUDP      = fatal{errors.New("these are UDP sockets; paste cat /proc/net/tcp /proc/net/tcp6")}
+	errNotTCP   = fatal{errors.New("the command above the text does not show TCP sockets; paste the output of ss -tan")}
+	errMaybeUDP = fatal{errors.New("all of its sockets are in UNCONN or ESTAB, so it may be of UDP (ss -uan) as well as of TCP; " +
+		`put the command above the text if it was of TCP, as in "$ ss -tan"`)}
 	errBSD = fatal{errors.New("this is netstat of BSD or macOS, which cuts addresses; paste lsof -nP -iTCP")}
 )
 
@@ -125,103 +128,3 @@ var stateWords = func() map[string]tcpvet.State {
 	}
 	return m
 }()
-
-// command is what stands behind a prompt.
-type command struct {
-	kind  kind
-	all   bool // -a: every state is asked for, and nothing filters
-	state tcpvet.State
-	wide  bool // netstat -W
-	timer bool // -o, and -e of ss
-}
-
-// prompted finds a command of a known kind in a line such as
-// "root@web1:~# ss -tan". ok is true also for a prompt with another command or
-// none.
-func prompted(b []byte) (c command, ok bool) {
-	w := words{rest: b}
-	behind := b
-	for i, ch := range b[:min(len(b), 120)] {
-		if i > 0 && ch == ' ' && b[i-1] == ' ' {
-			break // a column, not a prompt
-		}
-		if (ch == '$' || ch == '#' || ch == '%') && (i == len(b)-1 || b[i+1] == ' ') {
-			ok, behind = true, b[i+1:]
-			break
-		}
-	}
-	w.rest = behind
-	for n := 0; n < 16; n++ {
-		word := w.next()
-		if len(word) == 0 {
-			break
-		}
-		base := word[lastByte(word, '/')+1:]
-		switch string(base) {
-		case "ss":
-			c.kind = kindSS
-		case "netstat":
-			c.kind = kindNetstat
-		case "lsof":
-			c.kind = kindLsof
-		case "cat":
-			if !bytes.Contains(w.rest, []byte("net/tcp")) {
-				return c, ok
-			}
-			c.kind = kindNetTCP
-		default:
-			if !ok {
-				return c, false // without a prompt the line is the command, or is none
-			}
-			continue
-		}
-		c.arguments(w)
-		return c, true
-	}
-	return c, ok
-}
-
-func (c *command) arguments(w words) {
-	plain := true
-	for {
-		word := w.next()
-		switch {
-		case len(word) == 0:
-			c.all = c.all && plain
-			return
-		case string(word) == "--all":
-			c.all = true
-		case string(word) == "--wide":
-			c.wide = true
-		case string(word) == "--timers", string(word) == "--options", string(word) == "--extended" && c.kind == kindSS:
-			c.timer = true
-		case len(word) > 1 && word[0] == '-' && word[1] != '-':
-			c.all = c.all || bytes.IndexByte(word, 'a') > 0
-			c.wide = c.wide || bytes.IndexByte(word, 'W') > 0
-			c.timer = c.timer || bytes.IndexByte(word, 'o') > 0 || c.kind == kindSS && bytes.IndexByte(word, 'e') > 0
-		case string(word) == "state":
-			plain = false
-			if s, err := tcpvet.ParseState(string(w.next())); err == nil && c.state == 0 {
-				c.state = s
-			}
-		default:
-			plain = false
-		}
-	}
-}
-
-// noise knows what the commands say beside their output, and the fences that
-// hold code in Markdown.
-func noise(b []byte) bool {
-	for _, start := range [...]string{
-		"```", "~~~",
-		"RTNETLINK answers:", "Failed to find cgroup2 mount", "Failed to open cgroup2", "Cannot open netlink socket:",
-		"(Not all processes could be identified", "(No info could be read for", " will not be shown, you would have to",
-		"lsof: WARNING:", "      Output information may be incomplete", "netstat: no support for",
-	} {
-		if len(b) >= len(start) && string(b[:len(start)]) == start {
-			return true
-		}
-	}
-	return false
-}

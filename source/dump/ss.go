@@ -170,9 +170,8 @@ func (p *ss) short(in *lines, which int) bool {
 
 // finish says what the text as a whole tells.
 func (p *ss) finish(d *Dump, known tcpvet.Facts, states tcpvet.StateSet) (tcpvet.Facts, error) {
-	const udpToo = 1<<tcpvet.Established | 1<<tcpvet.Unconn | 1<<tcpvet.BoundInactive
-	if p.unconn && states&^udpToo == 0 {
-		return 0, errUDP // ss -ua has no Netid column, and no other states
+	if err := p.protocol(known, states); err != nil {
+		return 0, err
 	}
 	d.oldStars = p.bare || p.anyPeer
 	d.timers = p.options || p.cmd.timer
@@ -188,6 +187,22 @@ func (p *ss) finish(d *Dump, known tcpvet.Facts, states tcpvet.StateSet) (tcpvet
 		f |= tcpvet.FactTimeWait | tcpvet.FactListeners
 	}
 	return f, nil
+}
+
+// protocol makes sure that the sockets are of TCP: without the column Netid a line
+// does not say so. Of UDP ss shows no other states than these, no timer and no
+// tcp_info. Of TCP it shows UNCONN too where it knows -B: what is merely bound.
+func (p *ss) protocol(known tcpvet.Facts, states tcpvet.StateSet) error {
+	const udpToo = 1<<tcpvet.Established | 1<<tcpvet.Unconn | 1<<tcpvet.BoundInactive
+	switch {
+	case states&^udpToo != 0, known&(tcpvet.FactTimer|tcpvet.FactInfo) != 0:
+		return nil
+	case p.cmd.notTCP():
+		return errNotTCP
+	case p.unconn && !p.cmd.tcpOnly():
+		return errMaybeUDP
+	}
+	return nil
 }
 
 // netid tells the words of the column Netid (sock_state_print in misc/ss.c).

@@ -14,11 +14,12 @@ import (
 )
 
 // stage makes the sockets of staged in a namespace of their own, and a second
-// process that shares some of them. It gives the PID of that process, and the
-// descriptor of the client with the port 40001.
-func stage(t *testing.T) (child, client int) {
+// process that shares some of them. It gives the PID of that process, the
+// descriptor of the client with the port 40001, and when it began.
+func stage(t *testing.T) (child, client int, began time.Time) {
 	t.Helper()
 	kerneltest.Netns(t)
+	began = time.Now()
 	s := &stager{T: t}
 	t.Cleanup(func() {
 		for _, fd := range s.open {
@@ -77,13 +78,42 @@ func stage(t *testing.T) (child, client int) {
 		defer f.Close()
 		sleep.ExtraFiles = append(sleep.ExtraFiles, f)
 	}
-	s.must(sleep.Start())
+	s.must(sleep.Start()) // which waits until it is sleep
 	t.Cleanup(func() {
 		_ = sleep.Process.Kill()
 		_ = sleep.Wait()
 	})
-	time.Sleep(50 * time.Millisecond) // until the child is sleep, and every ACK is in
-	return sleep.Process.Pid, shared
+	s.settle()
+	return sleep.Process.Pid, shared, began
+}
+
+// settle waits until every segment is in: until each socket has the state and the
+// timer that it is to keep.
+func (s *stager) settle() {
+	s.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var tables []byte
+		for _, name := range []string{"tcp", "tcp6"} {
+			b, err := os.ReadFile("/proc/thread-self/net/" + name)
+			s.must(err)
+			tables = append(tables, b...)
+		}
+		_, c := read(s.T, string(tables))
+		got := c.byEnds()
+		var waits *wanted
+		for i := range staged {
+			w := &staged[i]
+			if o := got[w.ends()]; o == nil || o.State != w.state || o.Timer.Kind != w.timer {
+				waits = w
+			}
+		}
+		if waits == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Fatalf("%v %s did not come about: %+v", waits.state, waits.ends(), got[waits.ends()])
+		}
+	}
 }
 
 type stager struct {

@@ -67,8 +67,61 @@ func TestFacts(t *testing.T) {
 			t.Errorf("%s: facts are %v, not %v", c.name, d.Facts(), c.want)
 		}
 	}
-	if _, err := Parse(strings.NewReader("UNCONN 0 0 127.0.0.1:323 0.0.0.0:*\nESTAB 0 0 10.0.0.1:1 10.0.0.2:53\n"), Options{}); !errors.Is(err, errUDP) {
-		t.Errorf("ss -uan is taken for TCP: %v", err)
+}
+
+// TestProtocol asks whose sockets lines without the column Netid are: ss -ua shows
+// UNCONN and ESTAB alone, which ss -ta can show too.
+func TestProtocol(t *testing.T) {
+	const estab, unconn = "ESTAB 0 0 10.0.0.1:1 10.0.0.2:53\n", "UNCONN 0 0 127.0.0.1:323 0.0.0.0:*\n"
+	const both = unconn + estab
+	for _, c := range []struct {
+		text string
+		want error
+	}{
+		{both, errMaybeUDP},
+		{unconn, errMaybeUDP},
+		{ssHead + both, errMaybeUDP},
+		{"$ ss -an\n" + both, errMaybeUDP},              // of all it would have shown which
+		{"$ ss -tuan | cut -c7-\n" + both, errMaybeUDP}, // either
+		{"$ netstat -tan\n" + both, errMaybeUDP},        // another command's
+		{estab, nil},
+		{both + "LISTEN 0 5 0.0.0.0:80 0.0.0.0:*\n", nil},
+		{both + "TIME-WAIT 0 0 10.0.0.1:2 10.0.0.2:80\n", nil},
+		{both + "\t cwnd:10\n", nil},
+		{both[:len(both)-1] + " timer:(keepalive,9sec,0)\n", nil},
+
+		{"$ ss -tan\n" + both, nil},
+		{"$ ss -ant\n" + both, nil},
+		{"$ ss -a --tcp -n\n" + both, nil},
+		{"$ ss -anA tcp\n" + both, nil},
+		{"$ ss -anAtcp\n" + both, nil},
+		{"$ ss -an --query=tcp\n" + both, nil},
+		{"$ ss -an --socket tcp\n" + both, nil},
+		{"ss -tan\n" + both, nil},
+		{"root@web1:~# sudo nsenter -t 4121 -n ss -tan\n" + both, nil},
+		{"$ ss -tan | grep -u x\n" + both, nil},
+
+		{"$ ss -uan\n" + both, errNotTCP},
+		{"$ ss -uan\n" + ssHead, errNotTCP}, // not: no socket
+		{"$ ss -un\n" + estab, errNotTCP},
+		{"$ ss -an -A udp\n" + both, errNotTCP},
+		{"$ ss -an --query=udp,raw\n" + both, errNotTCP},
+		{"$ ss -wan\n" + unconn, errNotTCP},
+		{"$ ss -uan; ss -tan\n" + both, errNotTCP},
+		{"$ ss -uan\n" + both + "TIME-WAIT 0 0 10.0.0.1:2 10.0.0.2:80\n", nil}, // which UDP has not
+		{"$ ss -tn -f inet\n" + both, nil},
+		{"$ ss -tn -N u\n" + both, nil},
+		{"$ netstat -uan\nActive Internet connections (servers and established)\nudp 0 0 127.0.0.1:323 0.0.0.0:*\n", errNotTCP},
+	} {
+		for _, lenient := range []bool{false, true} {
+			d, err := Parse(strings.NewReader(c.text), Options{Lenient: lenient})
+			if !errors.Is(err, c.want) || err == nil && d.records.len() == 0 {
+				t.Errorf("lenient %v: %v, not %v, for\n%s", lenient, err, c.want, c.text)
+			}
+		}
+	}
+	if !strings.Contains(errMaybeUDP.Error(), "$ ss -tan") {
+		t.Error("the refusal does not say how to be explicit")
 	}
 }
 
