@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -33,13 +34,41 @@ func parseHost(text string) (h Host, reason string) {
 		}
 		return h, ""
 	}
+	if addr, zone, has := strings.Cut(addr, "%"); has {
+		if h.Link, reason = parseZone(addr, length, zone); reason != "" {
+			return h, reason
+		}
+		h.Prefix, reason = parsePrefix(addr, "")
+		return h, reason
+	}
 	h.Prefix, reason = parsePrefix(addr, length)
 	return h, reason
 }
 
+// parseZone reads the link of a link-local address. Only a number is one in every
+// namespace and in every file; lo is 1 in all of them (LOOPBACK_IFINDEX in
+// include/net/flow.h). ss -n prints the name, and reads neither.
+func parseZone(addr, length, zone string) (link uint32, reason string) {
+	ip, err := netip.ParseAddr(addr)
+	switch {
+	case err != nil || !ip.Is6() || !ip.IsLinkLocalUnicast():
+		return 0, "only a link-local IPv6 address has a zone: leave out what follows %"
+	case length != "":
+		return 0, "a zone goes with a whole address, not with a prefix"
+	case zone == "lo":
+		return 1, ""
+	}
+	n, ok := parseNumber(zone, math.MaxInt32)
+	if !ok || n == 0 {
+		return 0, quote(zone) + fmt.Sprintf(" is not the number of a link, and names are not looked up: "+
+			"write the number, as tcpvet ls does in [%s%%2], or leave out what follows %% for every link", ip)
+	}
+	return uint32(n), ""
+}
+
 // cutHost takes an address, the length of its prefix and a port apart. The
 // length may stand within the brackets of an IPv6 address, as ss has it, or
-// after them.
+// after them; a zone likewise, and there ss prints it.
 func cutHost(text string) (addr, length, port, reason string) {
 	var rest string
 	slash := false
@@ -56,6 +85,10 @@ func cutHost(text string) (addr, length, port, reason string) {
 		if addr, length, slash = strings.Cut(addr, "/"); !slash && strings.HasPrefix(rest, "/") {
 			slash = true
 			length, rest = cutPort(rest[1:])
+		} else if strings.HasPrefix(rest, "%") && !strings.Contains(addr, "%") {
+			var zone string
+			zone, rest = cutPort(rest)
+			addr += zone
 		}
 	case strings.Count(text, ":") > 1:
 		return cutBareIPv6(text)
@@ -84,8 +117,9 @@ func cutBareIPv6(text string) (addr, length, port, reason string) {
 		}
 		return addr, length, strings.TrimPrefix(port, ":"), ""
 	}
-	if strings.Contains(text, "%") {
-		return text, "", "", "" // parsePrefix refuses zones
+	if ip, zone, has := strings.Cut(text, "%"); has {
+		zone, port = cutPort(zone)
+		return ip + "%" + zone, "", strings.TrimPrefix(port, ":"), ""
 	}
 	colon := strings.LastIndexByte(text, ':')
 	host, last := text[:colon], text[colon+1:]
@@ -121,8 +155,6 @@ func parsePrefix(addr, length string) (p netip.Prefix, reason string) {
 	switch {
 	case err != nil:
 		return p, quote(addr) + " is not an IP address; names are not looked up"
-	case ip.Zone() != "":
-		return p, "a zone is not supported: leave out what follows %"
 	}
 	bits := uint64(ip.BitLen())
 	if length != "" {

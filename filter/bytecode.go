@@ -210,6 +210,9 @@ func hostCondition(e Host, want bool) cond {
 	if e.any() {
 		return constant(want)
 	}
+	if e.Link != 0 && !want {
+		return every{} // the same address on another link is meant
+	}
 	c := hostCond{code: bcSCond, prefix: e.Prefix, port: -1}
 	if e.End == Remote {
 		c.code = bcDCond

@@ -28,11 +28,14 @@ func (e End) of(s *tcpvet.Socket) netip.AddrPort {
 type Host struct {
 	End     End
 	Prefix  netip.Prefix
+	Link    uint32 // index of the interface that the socket is bound to; 0 for any
 	Port    uint16
 	HasPort bool
 }
 
-// Judge is always known. An address that is not valid is in no prefix.
+// Judge is always known without a Link: a source that has only its name tells none.
+// A socket with a link-local address is bound to one. An address that is not valid
+// is in no prefix.
 func (e Host) Judge(s *tcpvet.Socket) Truth {
 	ap := e.End.of(s)
 	if e.HasPort && ap.Port() != e.Port {
@@ -45,7 +48,13 @@ func (e Host) Judge(s *tcpvet.Socket) Truth {
 	if e.Prefix.Addr().Is4() {
 		addr = addr.Unmap()
 	}
-	return truth(e.Prefix.Contains(addr))
+	if !e.Prefix.Contains(addr) {
+		return False
+	}
+	if e.Link != 0 && s.Interface == 0 {
+		return Unknown
+	}
+	return truth(e.Link == 0 || s.Interface == e.Link)
 }
 
 func (e Host) reach() reach {
@@ -61,7 +70,7 @@ func (e Host) any() bool { return !e.Prefix.IsValid() && !e.HasPort }
 func (Host) needs() tcpvet.Facts { return 0 }
 
 // String writes the address as ss reads it: the length of an IPv6 prefix
-// stands within the brackets.
+// stands within the brackets. A link, which ss does not read, follows %.
 func (e Host) String() string {
 	b := []byte([...]string{"src ", "dst "}[e.End])
 	switch {
@@ -71,6 +80,10 @@ func (e Host) String() string {
 			b = append(b, '[')
 		}
 		b = e.Prefix.Addr().AppendTo(b)
+		if e.Link != 0 {
+			b = append(b, '%')
+			b = strconv.AppendUint(b, uint64(e.Link), 10)
+		}
 		if !e.Prefix.IsSingleIP() {
 			b = append(b, '/')
 			b = strconv.AppendInt(b, int64(e.Prefix.Bits()), 10)

@@ -45,6 +45,12 @@ func TestJudge(t *testing.T) {
 	v6.Local = netip.MustParseAddrPort("[2001:db8::5]:40000")
 	v6.Remote = netip.MustParseAddrPort("[2001:db8::7%eth0]:443")
 
+	link := leak()
+	link.Local, link.Remote = netip.MustParseAddrPort("[fe80::5]:40000"), netip.MustParseAddrPort("[fe80::7]:443")
+	link.Interface = 3
+	noLink := link
+	noLink.Interface = 0
+
 	listener := tcpvet.Socket{
 		Known: tcpvet.FactBacklog, State: tcpvet.Listen, Role: tcpvet.Server,
 		Local: netip.MustParseAddrPort("0.0.0.0:80"), RecvQ: 3, SendQ: 4096,
@@ -143,6 +149,20 @@ func TestJudge(t *testing.T) {
 		{"v6", &v6, "src [2001:db8::5]", True},
 		{"v6", &v6, "dst [2001:db8::7]:443", True},
 		{"v6", &v6, "src [2001:db8::/32]:443", False},
+
+		// A link-local address is that of a neighbour on one link. A source
+		// that knows the link by name alone tells no number.
+		{"link", &link, "src [fe80::5]", True},
+		{"link", &link, "src [fe80::5%3]:40000 dst fe80::7%3", True},
+		{"link", &link, "src [fe80::5%2]", False},
+		{"link", &link, "not src [fe80::5%2]", True},
+		{"link", &link, "src [fe80::6%3]", False},
+		{"link", &link, "src [fe80::5%3]:1", False},
+		{"no link", &noLink, "src [fe80::5]", True},
+		{"no link", &noLink, "src [fe80::5%3]", Unknown},
+		{"no link", &noLink, "not src [fe80::5%3]", Unknown},
+		{"no link", &noLink, "src [fe80::6%3]", False},
+		{"no link", &noLink, "src [fe80::5%3]:1", False},
 
 		// A listener's queues are counted in connections, and known or not
 		// for themselves.

@@ -99,7 +99,6 @@ func TestRootSS(t *testing.T) {
 	// prefix of ::1 and [::] for one of 0.0.0.0: it shows a socket neither for
 	// "src 0.0.0.0" nor for its opposite. So these are compared alone.
 	p.prefixes = slices.DeleteFunc(p.prefixes, func(x netip.Prefix) bool { return x.IsValid() && x.Addr().IsUnspecified() })
-	cookie := regexp.MustCompile(` sk:([0-9a-f]+)`)
 	shown := 0
 	compare := func(t interface {
 		Errorf(string, ...any)
@@ -113,14 +112,7 @@ func TestRootSS(t *testing.T) {
 		if err != nil {
 			t.Fatalf("ss %q: %v: %s", args, err, out)
 		}
-		told := make(map[uint64]bool)
-		for _, m := range cookie.FindAllStringSubmatch(string(out), -1) {
-			n, err := strconv.ParseUint(m[1], 16, 64)
-			if err != nil {
-				t.Fatalf("%v", err)
-			}
-			told[n] = true
-		}
+		told := cookies(t, out)
 		shown += len(told)
 		for _, s := range sockets {
 			if s.State != tcpvet.BoundInactive && f.Match(&s) != told[s.Cookie] {
@@ -155,6 +147,21 @@ func TestRootSS(t *testing.T) {
 	}
 	t.Logf("ss showed %d sockets", shown)
 }
+
+// cookies gives those of the sockets that ss -e has printed.
+func cookies(t interface{ Fatalf(string, ...any) }, out []byte) map[uint64]bool {
+	found := make(map[uint64]bool)
+	for _, m := range ssCookie.FindAllSubmatch(out, -1) {
+		n, err := strconv.ParseUint(string(m[1]), 16, 64)
+		if err != nil {
+			t.Fatalf("read cookie: %v", err)
+		}
+		found[n] = true
+	}
+	return found
+}
+
+var ssCookie = regexp.MustCompile(` sk:([0-9a-f]+)`)
 
 var ssStates = []string{
 	"established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait", "closed", "close-wait",

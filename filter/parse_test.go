@@ -217,8 +217,6 @@ func TestSyntaxErrorColumn(t *testing.T) {
 		{"src [::1]x", 5, `"x" is neither a port nor a prefix length`},
 		{"src []:80", 5, "brackets are for IPv6"},
 		{"src [10.0.0.1]:80", 5, "brackets are for IPv6"},
-		{"src [fe80::1%eth0]", 5, "a zone is not supported"},
-		{"src fe80::1%eth0", 5, "a zone is not supported"},
 		{"src 2001:db8::1:80", 5, "it could be [2001:db8::1]:80 or [2001:db8::1:80]"},
 		{"src inet6:[::1]", 5, "a family is not supported"},
 		{"src 10.0.0.1:99999", 5, "ports end at 65535"},

@@ -20,11 +20,11 @@ type pool struct {
 var small = pool{
 	addrs: []netip.Addr{
 		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("192.168.0.1"),
-		netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::1"),
+		netip.MustParseAddr("fe80::1"), netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::1"),
 		netip.IPv4Unspecified(), netip.IPv6Unspecified(), {},
 	},
 	prefixes: []netip.Prefix{
-		{}, netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/31"), netip.MustParsePrefix("0.0.0.0/0"),
+		{}, netip.MustParsePrefix("fe80::1/128"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/31"), netip.MustParsePrefix("0.0.0.0/0"),
 		netip.MustParsePrefix("::/0"), netip.MustParsePrefix("2001:db8::/33"), netip.MustParsePrefix("::1/128"),
 		netip.MustParsePrefix("::/64"), netip.PrefixFrom(netip.MustParseAddr("::ffff:10.0.0.0"), 127),
 	},
@@ -74,6 +74,9 @@ func (p pool) drawTerm(t *rapid.T, kernel bool) Expr {
 		if h.HasPort = rapid.Bool().Draw(t, "has port"); h.HasPort {
 			h.Port = from(t, "port", p.ports...)
 		}
+		if a := h.Prefix.Addr(); !kernel && a.Is6() && a.IsLinkLocalUnicast() && h.Prefix.IsSingleIP() {
+			h.Link = from(t, "link", uint32(0), 1, 2)
+		}
 		return h
 	case 1:
 		return Port{end, op, from(t, "port", p.ports...)}
@@ -103,8 +106,8 @@ func (p pool) drawSocket(t *rapid.T) *tcpvet.Socket {
 		State:  from(t, "state", tcpvet.States[:]...),
 		Role:   from(t, "role", tcpvet.RoleUnknown, tcpvet.Client, tcpvet.Server),
 		Local:  at("local"),
-		Remote: at("remote"),
-		RecvQ:  uint32(n("recvq")), SendQ: uint32(n("sendq")),
+		Remote: at("remote"), Interface: uint32(n("interface")),
+		RecvQ: uint32(n("recvq")), SendQ: uint32(n("sendq")),
 		UID: uint32(n("uid")), Inode: uint64(n("inode")), Cookie: uint64(n("cookie")), Cgroup: uint64(n("cgroup")),
 		Timer: tcpvet.Timer{Kind: from(t, "timer", timers...), Retransmits: uint8(n("retrans")), Expires: ago("expires")},
 		Info: tcpvet.TCPInfo{
@@ -166,6 +169,9 @@ func TestMoreFactsNeverTurnAnAnswer(t *testing.T) {
 		less.Known &= tcpvet.Facts(rapid.Uint32().Draw(t, "left"))
 		if rapid.Bool().Draw(t, "hide role") {
 			less.Role = tcpvet.RoleUnknown
+		}
+		if rapid.Bool().Draw(t, "hide interface") {
+			less.Interface = 0
 		}
 		if before, after := e.Judge(&less), e.Judge(more); before != Unknown && before != after {
 			t.Errorf("%v is %v for %+v and %v for %+v", e, before, less, after, more)

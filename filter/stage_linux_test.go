@@ -217,7 +217,7 @@ func decode(b []byte) tcpvet.Socket {
 	}
 	s := tcpvet.Socket{
 		Known: tcpvet.FactUID | tcpvet.FactInode | tcpvet.FactCookie | tcpvet.FactTimer | tcpvet.FactQueues,
-		State: tcpvet.State(b[1]), Local: at(8, 4), Remote: at(24, 6),
+		State: tcpvet.State(b[1]), Local: at(8, 4), Remote: at(24, 6), Interface: e.Uint32(b[40:]),
 		Timer:  tcpvet.Timer{Kind: tcpvet.TimerKind(b[2]), Retransmits: b[3], Expires: time.Duration(e.Uint32(b[52:])) * time.Millisecond},
 		Cookie: uint64(e.Uint32(b[44:])) | uint64(e.Uint32(b[48:]))<<32,
 		RecvQ:  e.Uint32(b[56:]), SendQ: e.Uint32(b[60:]), UID: e.Uint32(b[64:]), Inode: uint64(e.Uint32(b[68:])),
@@ -243,7 +243,7 @@ func staged(t *testing.T) (*diag, map[uint64]tcpvet.Socket, pool) {
 	var sockets map[uint64]tcpvet.Socket
 	var count map[tcpvet.State]int
 	// A FIN may be acknowledged late: wait for the last FIN-WAIT-1 to pass.
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		var err error
 		if sockets, err = d.dump(tcpvet.AllStates, nil); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ func filterTopic() Topic {
 				Head: []string{"term", "holds for"},
 				Rows: [][]string{
 					{"`state X`, `exclude X`", "a state in any spelling, or `all`, `connected`, `synchronized`, `bucket`, `big` as in ss; several in a row are a union"},
-					{"`src HOST`, `dst HOST`", "a local or remote address: `10.0.0.1`, `10.0.0.0/8`, `10.0.0.1:80`, `[2001:db8::1]:80`, `:80`"},
+					{"`src HOST`, `dst HOST`", "a local or remote address: `10.0.0.1`, `10.0.0.0/8`, `10.0.0.1:80`, `[2001:db8::1]:80`, `[fe80::1%2]:80`, `:80`"},
 					{"`sport OP PORT`, `dport OP PORT`", "a local or remote port: `443`, `:443`, `:https`"},
 					{"`recvq OP N`, `sendq OP N`", "the queues as the columns show them: bytes, and connections for a listener"},
 					{"`age OP D`", "the time in the state, for ESTAB the time without data: `90s`, `5m`, `1h30m`"},
@@ -31,6 +31,7 @@ func filterTopic() Topic {
 			Heading("what is not known"),
 			Para("A term about something that the source did not tell is neither true nor false, and neither is its opposite. A socket without a known owner is in neither `uid = 0` nor `not uid = 0`."),
 			Para("An IPv4 address also stands for the IPv6 sockets that carry it, `::ffff:10.0.0.1`."),
+			Para("A link-local address stands for that address on every link, as in ss; `[fe80::1%2]` for the one on the interface with the number 2. `tcpvet ls` prints that number, `ss -n` the name, and reads neither."),
 			Heading("examples"),
 			Commands{
 				{Run: "tcpvet ls state close-wait dst 10.0.3.7:8080", Shows: "what that service has closed and a program here has not"},
