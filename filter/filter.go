@@ -10,7 +10,7 @@
 //	state X, exclude X         X is any spelling that tcpvet.ParseState takes, or
 //	                           all, connected, synchronized, bucket, big
 //	src HOST, dst HOST         10.0.0.1  10.0.0.0/8  10/8  10.0.0.1:80  [2001:db8::1]:80
-//	                           [2001:db8::/32]  :80  *:80  *
+//	                           [2001:db8::/32]  [fe80::1%2]:80  :80  *:80  *
 //	sport OP PORT, dport OP PORT  a number, :number, or a service of /etc/services
 //	recvq OP N, sendq OP N     bytes; of a listener, connections, as the columns show them
 //	age OP D                   time in the state, for ESTAB time idle: 90s, 5m, 1h30m
@@ -43,13 +43,17 @@
 // neither true nor false, nor is its negation. A socket whose owner was not
 // told is matched by neither "uid = 0" nor "not uid = 0". The operators follow
 // Kleene's logic: unknown or true is true, unknown and false is false. State,
-// addresses and ports are always known.
+// addresses and ports are always known, the link of an address is not.
 //
 // # Addresses
 //
 // An IPv4 address or prefix matches IPv4-mapped IPv6 addresses too, an IPv6
 // one matches only IPv6 sockets, mapped ones included, as in the kernel
 // (net/ipv4/inet_diag.c, inet_diag_bc_run).
+//
+// A link-local address means another neighbour on each link. As in ss, it stands
+// for all of them; with the number of a link, which ss prints as a name and does
+// not read, for the one on that link: [fe80::1%2].
 package filter
 
 import (
@@ -77,7 +81,7 @@ func New(e Expr) *Filter {
 // ones, give the filter that selects all. An error is a *SyntaxError.
 func Parse(args []string) (*Filter, error) {
 	text := strings.Join(args, " ")
-	e, err := parse(text)
+	e, err := sockets.parse(text)
 	if err != nil {
 		return nil, err
 	}

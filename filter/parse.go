@@ -15,6 +15,7 @@ const (
 
 // parser reads a filter by recursive descent, one token ahead.
 type parser struct {
+	*language
 	text  string
 	tok   token
 	terms int
@@ -22,8 +23,8 @@ type parser struct {
 }
 
 // parse reads the whole text; e is And{} for an empty one.
-func parse(text string) (e Expr, err error) {
-	p := &parser{text: text}
+func (l *language) parse(text string) (e Expr, err error) {
+	p := &parser{language: l, text: text}
 	if len(text) > maxText {
 		return nil, &SyntaxError{
 			Column: column(text, maxText), Text: text[:maxText],
@@ -46,7 +47,7 @@ func parse(text string) (e Expr, err error) {
 	}
 	e = p.group()
 	if p.tok.kind != end {
-		p.fail(afterTerm)
+		p.fail(p.after)
 	}
 	return e, nil
 }
@@ -105,17 +106,17 @@ func (p *parser) or(first Expr) Expr {
 // and reads parts joined by "and" or by nothing.
 func (p *parser) and(first Expr) Expr {
 	if first == nil {
-		first = p.not(beforeTerm)
+		first = p.not(p.before)
 	}
 	parts := And{first}
 	for {
 		switch p.tok.kind {
 		case and:
 			p.advance()
-			parts = append(parts, p.not(beforeTerm))
+			parts = append(parts, p.not(p.before))
 			continue
 		case word, open, not:
-			parts = append(parts, p.not(afterTerm))
+			parts = append(parts, p.not(p.after))
 			continue
 		}
 		if len(parts) == 1 {
@@ -131,7 +132,7 @@ func (p *parser) not(expected []string) Expr {
 	case not:
 		p.deeper()
 		p.advance()
-		e := Not{p.not(beforeTerm)}
+		e := Not{p.not(p.before)}
 		p.depth--
 		return e
 	case open:
@@ -139,21 +140,26 @@ func (p *parser) not(expected []string) Expr {
 		p.advance()
 		e := p.group()
 		if p.tok.kind != shut {
-			p.fail(insideParenthesis)
+			p.fail(p.inside)
 		}
 		p.advance()
 		p.depth--
 		return e
 	case word:
-		if t := lower(p.tok.text); slices.Contains(termWords, t) || t == "excl" {
+		if t := lower(p.tok.text); slices.Contains(p.words, t) || p.atState() {
 			return p.term()
 		}
-		if reason, ok := unsupported[lower(p.tok.text)]; ok {
-			p.failWith(nil, reason)
-		}
+		p.refuse()
 	}
 	p.fail(expected)
 	return nil
+}
+
+// refuse ends the reading at a word that the language leaves out for a reason.
+func (p *parser) refuse() {
+	if reason, ok := p.refused[lower(p.tok.text)]; ok {
+		p.failWith(nil, reason)
+	}
 }
 
 // value gives the text of a word that has to come next, and takes it; expected

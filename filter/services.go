@@ -36,6 +36,12 @@ func lookupService(name string) (uint16, error) {
 	return port, nil
 }
 
+// ServicePort gives the TCP port of a service that the machine names.
+func ServicePort(name string) (port uint16, ok bool) {
+	port, err := lookupService(name)
+	return port, err == nil
+}
+
 // findService looks for the TCP port of a service, by its name or an alias, in
 // the format of services(5).
 func findService(r io.Reader, name string) (uint16, error) {

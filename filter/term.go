@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +18,29 @@ var termWords = func() []string {
 	return words
 }()
 
-// What may stand where a term has to, where one may follow another, and where
-// a parenthesis may close.
-var (
-	beforeTerm        = append(termWords[:len(termWords):len(termWords)], "not", `"("`)
-	afterTerm         = append([]string{"and", "or"}, beforeTerm...)
-	insideParenthesis = append([]string{`")"`}, afterTerm...)
-)
+// language is which terms a filter may have.
+type language struct {
+	words []string // that begin a term
+
+	// What may stand where a term has to, where one may follow another,
+	// and where a parenthesis may close.
+	before, after, inside []string
+
+	refused map[string]string // words that it leaves out, and why
+	noLinks string            // why it leaves out the link of an address; "" where it does not
+}
+
+func languageOf(words []string, refused map[string]string) *language {
+	before := slices.Concat(words, []string{"not", `"("`})
+	after := slices.Concat([]string{"and", "or"}, before)
+	return &language{
+		words: words, before: before, after: after,
+		inside: slices.Concat([]string{`")"`}, after), refused: refused,
+	}
+}
+
+// sockets is the language of filters of sockets.
+var sockets = languageOf(termWords, unsupported)
 
 // unsupported holds the terms of ss that a Socket has nothing to judge by.
 var unsupported = map[string]string{
@@ -49,6 +66,7 @@ func (p *parser) term() Expr {
 	if p.terms++; p.terms > maxTerms {
 		p.failWith(nil, fmt.Sprintf("more than %d terms", maxTerms))
 	}
+	p.refuse()
 	if p.atState() {
 		return p.states()
 	}
@@ -137,6 +155,9 @@ func (p *parser) host(e End) Expr {
 	h, reason := parseHost(t.text)
 	if reason != "" {
 		p.reject(t, reason, expected)
+	}
+	if h.Link != 0 && p.noLinks != "" {
+		p.reject(t, p.noLinks)
 	}
 	h.End = e
 	return unless(o, h)
