@@ -30,10 +30,10 @@ type Tally struct {
 	CloseWaitAge *[NumCloseWaitKinds]Histogram
 
 	// CloseWaitMost holds the most that those ages can be, and CloseWaitVague
-	// counts the sockets whose age lies between two bounds: with keepalive
-	// each answered probe moves what dates the FIN.
+	// counts the sockets whose age lies between two bounds, since something
+	// may have moved what dates the FIN: see Socket.Age.
 	CloseWaitMost  *[NumCloseWaitKinds]Histogram
-	CloseWaitVague uint32
+	CloseWaitVague Vague
 
 	// Idle holds how long sockets in ESTAB have been idle; nil for none.
 	Idle *IdleTally
@@ -54,6 +54,34 @@ type Tally struct {
 
 // IdleTally holds how long sockets in ESTAB have been idle, by keepalive.
 type IdleTally struct{ KeepaliveOn, KeepaliveOff, Unknown Histogram }
+
+// Vague counts sockets in CLOSE-WAIT whose age is not exact, by what may have
+// moved the time that dates the FIN. Where the timers are not known it can be
+// either, so that Probed and Written are less than Total.
+type Vague struct {
+	Total   uint32
+	Probed  uint32 // the keepalive timer runs: the answer to a probe
+	Written uint32 // it does not, and data was sent since the last that came in: its acknowledgement, if that was after the FIN
+}
+
+func (v *Vague) add(s *Socket) {
+	v.Total++
+	if !s.Knows(FactTimer) {
+		return
+	}
+	switch {
+	case s.Timer.Kind == TimerKeepalive:
+		v.Probed++
+	case s.Info.LastDataSent < s.Info.LastDataRecv:
+		v.Written++
+	}
+}
+
+func (v *Vague) merge(o Vague) {
+	v.Total += o.Total
+	v.Probed += o.Probed
+	v.Written += o.Written
+}
 
 // Births counts sockets that entered a state shortly before the look. Those
 // whose age is not known are in neither.
@@ -110,7 +138,7 @@ func (t *Tally) Merge(o *Tally) {
 			t.CloseWaitMost[k].Merge(&o.CloseWaitMost[k])
 		}
 	}
-	t.CloseWaitVague += o.CloseWaitVague
+	t.CloseWaitVague.merge(o.CloseWaitVague)
 	if o.Idle != nil {
 		if t.Idle == nil {
 			t.Idle = new(IdleTally)
@@ -187,7 +215,7 @@ func (t *Tally) addCloseWait(s *Socket) {
 	t.CloseWaitAge[kind].Add(age.Low)
 	t.CloseWaitMost[kind].Add(age.High)
 	if age.Low != age.High {
-		t.CloseWaitVague++
+		t.CloseWaitVague.add(s)
 	}
 	t.CloseWaitBorn.Add(age.High)
 	if t.Oldest == nil || age.Low > t.Oldest.Age.Low {

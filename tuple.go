@@ -76,7 +76,8 @@ func (r Reuse) Allows(s *Socket) bool {
 }
 
 // ReuseOf reads the settings of a namespace. ok is false where they are not
-// known. Without timestamps there is no reuse.
+// known. Where timestamps are off now there is no reuse of what is opened now; the
+// kernel goes by those of each connection, which no source tells.
 func ReuseOf(n *Netns) (r Reuse, ok bool) {
 	mode, ok1 := n.SysctlInt("net.ipv4.tcp_tw_reuse")
 	stamps, ok2 := n.SysctlInt("net.ipv4.tcp_timestamps")

@@ -143,7 +143,7 @@ func holder(b []byte, r *row) []byte {
 		return b
 	case r.s.Knows(tcpvet.FactInode) && r.s.Inode == 0:
 		return append(b, "nobody"...)
-	case !r.view.Holders:
+	case !r.view.Holders, p == tcpvet.Unseen && !r.s.Knows(tcpvet.FactInode): // which would tell nobody from unseen
 		return append(b, '-')
 	case p == tcpvet.Unseen:
 		return append(b, "not seen"...)

@@ -70,9 +70,11 @@ func TestListHolders(t *testing.T) {
 	if !strings.Contains(lines[1], "nobody") || !strings.Contains(lines[2], "not seen") {
 		t.Errorf("printed %q", lines)
 	}
-	lines = list(t, Columns, View{}, sockets[2])
-	if got := after(lines[1]); !strings.HasPrefix(got, "-") {
-		t.Errorf("nobody looked for holders, and %q was printed", got)
+	for _, looked := range []bool{false, true} { // ss -p without -e names neither nobody nor who was not seen
+		lines = list(t, Columns, View{Holders: looked}, sockets[2])
+		if got := after(lines[1]); !strings.HasPrefix(got, "-") {
+			t.Errorf("holders were looked for: %v, nothing tells whether there is one, and %q was printed", looked, got)
+		}
 	}
 }
 

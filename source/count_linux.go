@@ -6,7 +6,6 @@ import (
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/netns"
-	"github.com/tcpvet/tcpvet/source/procfs"
 	"github.com/tcpvet/tcpvet/source/sockdiag"
 )
 
@@ -49,8 +48,8 @@ func (l *netlinked) countNamespace(ctx context.Context, v *visit, c *tcpvet.Cens
 	}
 	c.Netns[f.ID] = tcpvet.Netns{ID: f.ID, Names: f.Names}
 	// A single namespace is not worth asking whether it is empty.
-	if q := v.q.Netns; q.All {
-		if counters, err := l.fs.SocketCounters(); err == nil && procfs.NoTCP(counters) {
+	if q := v.q; q.Netns.All {
+		if counters, err := l.fs.SocketCounters(); err == nil && l.empty(q, counters) {
 			v.seen++
 			return nil
 		}

@@ -8,6 +8,13 @@ import (
 	"github.com/tcpvet/tcpvet/source/procfs"
 )
 
+// MayBind tells whether a TCP socket in the namespace of the calling thread may
+// merely be bound.
+func MayBind() (bool, error) {
+	counters, err := procfs.FS{}.SocketCounters()
+	return mayBind("", counters), err
+}
+
 // CountHere counts by state in the namespace of the calling thread, with the
 // counters of the procfs that is mounted at root.
 func CountHere(ctx context.Context, root string) (tcpvet.Census, error) {

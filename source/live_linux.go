@@ -139,10 +139,7 @@ func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error
 		v.gap(f, "counters", err)
 	}
 	v.o.Netns(v.settings(f, counters))
-	// sock_diag walks the table of the whole host for each namespace, if only
-	// to find nothing. In a namespace that was asked for by name a merely bound
-	// socket is worth that.
-	if v.q.Netns.All && procfs.NoTCP(counters) {
+	if v.q.Netns.All && v.empty(v.q, counters) {
 		v.seen++
 		return nil
 	}

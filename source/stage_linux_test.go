@@ -74,8 +74,8 @@ func connect(l int) (fds []int, err error) {
 }
 
 // churn opens and closes connections in the namespace of the calling thread
-// until stop is called, which waits for the end and gives how many there were.
-func churn(t *testing.T, workers int) (stop func() int64) {
+// until stop is called, which waits for the end. count gives how many there were.
+func churn(t *testing.T, workers int) (count func() int64, stop func()) {
 	t.Helper()
 	ns, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	must(t, err)
@@ -109,14 +109,13 @@ func churn(t *testing.T, workers int) (stop func() int64) {
 			}
 		})
 	}
-	stop = sync.OnceValue(func() int64 {
+	stop = sync.OnceFunc(func() {
 		quit.Store(true)
 		wg.Wait()
 		unix.Close(ns)
-		return n.Load()
 	})
-	t.Cleanup(func() { stop() })
-	return stop
+	t.Cleanup(stop)
+	return n.Load, stop
 }
 
 // cpu is the time that this process has spent, user and system.

@@ -20,7 +20,7 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 		return nsenter(near), true
 	}
 	if names := c.Netns[ns].Names; len(names) > 0 {
-		return "ip netns exec " + quote(names[0]) + " ", true
+		return "ip netns exec " + Quote(names[0]) + " ", true
 	}
 	var first tcpvet.Process
 	for p, info := range c.Processes {
@@ -37,7 +37,8 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 func nsenter(p tcpvet.Process) string { return fmt.Sprintf("nsenter -t %d -n ", p.PID) }
 
 // quote makes s one word for a shell.
-func quote(s string) string {
+// Quote writes a word so that a shell takes it as it is.
+func Quote(s string) string {
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@%+=") == "" {
 		return s
 	}

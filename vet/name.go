@@ -20,7 +20,10 @@ func ProcessText(c *tcpvet.Census, p tcpvet.Process) string {
 	case tcpvet.Nobody:
 		return "nobody"
 	case tcpvet.Unseen:
-		return "a process that could not be seen"
+		if MaybeNobody(c, p) {
+			return "nobody, or " + unseen
+		}
+		return unseen
 	case tcpvet.Several:
 		return "several processes"
 	}
@@ -29,6 +32,23 @@ func ProcessText(c *tcpvet.Census, p tcpvet.Process) string {
 		comm = "?"
 	}
 	return fmt.Sprintf("%s[%d]", Plain(comm), p.PID)
+}
+
+const unseen = "a process that could not be seen"
+
+// MaybeNobody tells that p stands for nobody as well as for a process that could
+// not be seen: without inodes, ss -p and netstat -p name neither.
+func MaybeNobody(c *tcpvet.Census, p tcpvet.Process) bool {
+	return p == tcpvet.Unseen && c.Facts.Has(tcpvet.FactHolders) && !c.Facts.Has(tcpvet.FactInode)
+}
+
+// OwnerText is ProgramText for sockets that surely have a descriptor: their state
+// tells it.
+func OwnerText(c *tcpvet.Census, p tcpvet.Process) string {
+	if MaybeNobody(c, p) {
+		return unseen
+	}
+	return ProgramText(c, p)
 }
 
 // ProgramText names a process and its program: "python3[4121] app.py".

@@ -78,7 +78,18 @@ func TestProcessText(t *testing.T) {
 	if got := vet.ProcessText(c, tcpvet.Process{PID: 10}); got != "?[10]" {
 		t.Errorf("an unknown command is %q", got)
 	}
+	// Without inodes nobody looks like a process that could not be seen.
+	if got := vet.ProcessText(c, tcpvet.Unseen); !strings.HasPrefix(got, "nobody, or ") {
+		t.Errorf("what may be nobody is %q", got)
+	}
+	if got := vet.OwnerText(c, tcpvet.Unseen); strings.Contains(got, "nobody") {
+		t.Errorf("the owner of what has a descriptor is %q", got)
+	}
+	c.Facts |= tcpvet.FactInode
 	seen := vet.ProcessText(c, tcpvet.Unseen)
+	if strings.Contains(seen, "nobody") || vet.MaybeNobody(c, tcpvet.Unseen) || vet.OwnerText(c, tcpvet.Unseen) != seen {
+		t.Errorf("with its inode known, an unseen process is %q", seen)
+	}
 	c.Facts = 0
 	if silent := vet.ProcessText(c, tcpvet.Unseen); silent == seen {
 		t.Errorf("a process that could not be seen and one that the input does not name are both %q", seen)

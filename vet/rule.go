@@ -16,9 +16,14 @@ type Rule struct {
 	// Patience is above 0. It names the rule in each finding, and its first
 	// Number is the finding's size: how many sockets or ports it is about.
 	// Evidence.Got is what Evidence.Check prints on a host that stands
-	// still, with the thousands set off by commas; of sockets that a filter
-	// left out What says so, by OfEveryProcess.
+	// still, with the thousands set off by commas, or "at least" less where
+	// small groups were folded; of sockets that a filter left out What says
+	// so, by OfEveryProcess.
 	Judge func(tcpvet.Case) []tcpvet.Finding
+
+	// Traffic judges captures in the same way, nil where packets cannot
+	// tell. Its first Number is how many conversations it is about.
+	Traffic func(*tcpvet.Traffic) []tcpvet.Finding
 }
 
 // Doc is the manual page of a rule. Its paragraphs are Markdown.

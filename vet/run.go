@@ -41,6 +41,25 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 	for i := range r.Findings {
 		r.Findings[i].Coverage = coverage(&c.Now, r.Findings[i].Subject.Netns)
 	}
+	r.sort(rules)
+	return r
+}
+
+// RunTraffic judges captures by the rules that packets can tell about; the
+// others are not mentioned. Findings are ordered as by Run, and cover the whole
+// of what was captured.
+func RunTraffic(t *tcpvet.Traffic, rules []*Rule) Report {
+	var r Report
+	for _, rule := range rules {
+		if rule.Traffic != nil {
+			r.Findings = append(r.Findings, rule.Traffic(t)...)
+		}
+	}
+	r.sort(rules)
+	return r
+}
+
+func (r *Report) sort(rules []*Rule) {
 	place := make(map[string]int, len(rules))
 	for i, rule := range rules {
 		place[rule.Name] = i
@@ -52,7 +71,6 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 			larger(a, b),
 		)
 	})
-	return r
 }
 
 // Comparable tells whether what changed between two looks is worth a word:
@@ -81,6 +99,7 @@ func coverage(c *tcpvet.Census, ns tcpvet.NetnsID) tcpvet.Coverage {
 func larger(a, b tcpvet.Finding) int {
 	return cmp.Or(
 		cmp.Compare(size(&b), size(&a)),
+		cmp.Compare(min(a.Subject.Services, 2), min(b.Subject.Services, 2)), // one service before what stands for many
 		cmp.Compare(a.Subject.Netns, b.Subject.Netns),
 		slices.CompareFunc(a.Subject.Processes, b.Subject.Processes, compareProcesses),
 		a.Subject.Service.Compare(b.Subject.Service),

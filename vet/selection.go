@@ -74,7 +74,7 @@ func OfEveryProcess(c *tcpvet.Census) string {
 // an IPv6 address are a pattern to a shell.
 func ShellFilter(filter string) string {
 	if strings.ContainsAny(filter, "[]()<>!&|*") {
-		return quote(filter)
+		return Quote(filter)
 	}
 	return filter
 }

@@ -23,8 +23,33 @@ func ReuseDelay(c *tcpvet.Census, t tcpvet.Tuple) (delay time.Duration, on bool)
 	}
 	n := c.Netns[t.Netns]
 	r, _ := tcpvet.ReuseOf(&n)
-	loopback := t.Local.IsLoopback() || t.Remote.Addr().IsLoopback()
-	return r.Delay, r.Mode == 1 || r.Mode == 2 && loopback
+	return r.Delay, reuses(int64(r.Mode), t)
+}
+
+// StampsUnsure tells that TIME-WAITs of this tuple, which count as taken since
+// timestamps are off, may be reused all the same. The kernel goes by the stamp
+// that each has from its connection (tw_ts_recent_stamp in kernel function
+// tcp_twsk_unique), and one that was opened while they were on keeps them.
+func StampsUnsure(c *tcpvet.Census, t tcpvet.Tuple) bool {
+	if b := c.Tuples[t]; b == nil || b.Taken[tcpvet.TimeWait] == 0 || !ReuseKnown(c, t.Netns) {
+		return false
+	}
+	n := c.Netns[t.Netns]
+	mode, _ := n.SysctlInt("net.ipv4.tcp_tw_reuse")
+	stamps, _ := n.SysctlInt("net.ipv4.tcp_timestamps")
+	return stamps == 0 && reuses(mode, t)
+}
+
+// The sentences about TIME-WAITs that are reused, or may be. The first takes how
+// many there are.
+const (
+	ReusableText     = "Another %s TIME-WAIT would be reused now, if their connections had timestamps, and are not counted."
+	StampsUnsureText = "Timestamps are off now, so the TIME-WAITs count as taken; the kernel still reuses those of connections that were opened while timestamps were on."
+)
+
+// reuses tells whether tcp_tw_reuse covers the tuple.
+func reuses(mode int64, t tcpvet.Tuple) bool {
+	return mode == 1 || mode == 2 && (t.Local.IsLoopback() || t.Remote.Addr().IsLoopback())
 }
 
 // Sustainable is how many connections a second that many ports bear toward one
@@ -48,10 +73,9 @@ func ReuseTimeWait(c *tcpvet.Census, t tcpvet.Tuple, enter string, usable int) [
 	}
 	var out []tcpvet.Remedy
 	if stamps == 0 {
-		out = append(out, set("net.ipv4.tcp_timestamps", "without timestamps, which both ends must use, no TIME-WAIT is reused"))
+		out = append(out, set("net.ipv4.tcp_timestamps", "a connection that opens without timestamps, at either end, leaves a TIME-WAIT that is not reused"))
 	}
-	loopback := mode == 2 && (t.Local.IsLoopback() || t.Remote.Addr().IsLoopback())
-	if mode == 1 || loopback {
+	if reuses(mode, t) {
 		return out
 	}
 	n.Sysctls = map[string]string{"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_timestamps": "1"}

@@ -30,9 +30,6 @@ not ( dport = :80 ). See tcpvet explain filter.`,
   tcpvet count --by service state close-wait
   netstat -an | tcpvet count --from -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
 			if len(by) == 0 {
 				return usage("--by needs a word: some of %s", strings.Join(report.CountWords, ", "))
 			}
@@ -48,18 +45,14 @@ not ( dport = :80 ). See tcpvet explain filter.`,
 		},
 	}
 	cmd.Flags().StringSliceVar(&by, "by", []string{"state"}, "what to count by: "+strings.Join(report.CountWords, ", "))
-	complete(cmd, "by", report.CountWords...)
+	completeList(cmd, "by", func() []string { return report.CountWords })
 	l.flags(cmd)
 	o.flags(cmd, "table", "json", "csv")
 	return cmd
 }
 
 func count(ctx context.Context, l *look, o *output, by, args []string) error {
-	sel, err := l.selection(args)
-	if err != nil {
-		return err
-	}
-	srcs, err := l.open(ctx, 1)
+	sel, srcs, err := l.start(ctx, args, 1)
 	if err != nil {
 		return err
 	}

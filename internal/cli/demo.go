@@ -35,9 +35,6 @@ outside of its namespace, and leaves nothing behind.`,
   tcpvet demo --ports 100`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
 			return demo(cmd.Context(), stdio, o, scenarios.CloseWaitLeak, opt)
 		},
 	}

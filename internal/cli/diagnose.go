@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,12 +51,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
   tcpvet diagnose -o json | jq '.findings[].title'
   ss -tanp | tcpvet diagnose --from - --port-range 32768-60999
   tcpvet diagnose --from before.jsonl --from now.jsonl`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
-			return diagnose(cmd.Context(), l, o, j, args)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return diagnose(cmd.Context(), l, o, j, args) },
 	}
 	f := cmd.Flags()
 	f.DurationVar(&j.patience, "patience", tcpvet.DefaultPatience, "how long something may take before it is called stuck")
@@ -62,7 +59,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
 	f.StringVar(&j.failOn, "fail-on", "warning", "exit with 1 on findings of this severity or worse: "+strings.Join(failWords, ", "))
 	f.StringSliceVar(&j.only, "rule", nil, "judge by these rules only")
 	complete(cmd, "fail-on", failWords...)
-	complete(cmd, "rule", ruleNames()...)
+	completeList(cmd, "rule", ruleNames)
 	l.flags(cmd)
 	o.flags(cmd, "table", "json", "markdown")
 	return cmd
@@ -112,11 +109,7 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 	if err != nil {
 		return err
 	}
-	sel, err := l.selection(args)
-	if err != nil {
-		return err
-	}
-	srcs, err := l.open(ctx, 2)
+	sel, srcs, err := l.start(ctx, args, 2)
 	if err != nil {
 		return err
 	}
@@ -146,12 +139,17 @@ func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []s
 		return l.take(ctx, src, source.Query{Want: judged | sel.query().Want, Netns: l.namespaces()}, sel)
 	}
 	now := srcs[len(srcs)-1]
+	var cut error
 	if j.interval > 0 || len(srcs) == 2 {
 		before, err := take(srcs[0])
-		if err != nil {
+		switch {
+		case errors.Is(err, source.ErrCut):
+			cut = err // what is missing there would pass for growth
+		case err != nil:
 			return tcpvet.Case{Now: before, Patience: j.patience}, err
+		default:
+			c.Before = &before
 		}
-		c.Before = &before
 		select {
 		case <-ctx.Done():
 			return c, ctx.Err()
@@ -161,11 +159,14 @@ func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []s
 	var err error
 	c.Now, err = take(now)
 	c.Now.Gaps = append(c.Now.Gaps, sel.unanswered(now)...)
+	if cut != nil {
+		c.Now.Gaps = append(c.Now.Gaps, tcpvet.Gap{What: "growth", Err: "the earlier look was cut, so the two cannot be compared"})
+	}
 	if c.Before != nil && !vet.Comparable(c.Before, &c.Now) {
 		c.Before = nil
 		c.Now.Gaps = append(c.Now.Gaps, tcpvet.Gap{What: "growth", Err: "the two looks do not tell the same about sockets, so they cannot be compared"})
 	}
-	return c, err
+	return c, cmp.Or(err, cut)
 }
 
 // judged holds what the rules may need.

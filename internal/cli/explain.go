@@ -27,15 +27,8 @@ understood, and so is an error message as it stands in a log.`,
   tcpvet explain close-wait-leak
   tcpvet explain fix python
   tcpvet explain article 9`,
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return manual.New(rules.All...).Names(), cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
-			return explain(cmd.Context(), l, o, args)
-		},
+		ValidArgsFunction: completeTopic,
+		RunE:              func(cmd *cobra.Command, args []string) error { return explain(cmd.Context(), l, o, args) },
 	}
 	cmd.Flags().StringVar(&l.netns, "netns", "self", "whose values to show: self, a name, an inode or pid:N")
 	o.flags(cmd, "table", "markdown")
@@ -82,6 +75,9 @@ var manualColors = manual.Style{
 // page then says that it was not read. An error is about --netns.
 func (l *look) here(ctx context.Context) (manual.Here, error) {
 	var h manual.Here
+	if err := l.checkNetns(); err != nil {
+		return h, err
+	}
 	if l.netns == "all" || strings.Contains(l.netns, ",") {
 		return h, usage("--netns %q: a page shows the values of one namespace", l.netns)
 	}

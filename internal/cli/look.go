@@ -50,10 +50,8 @@ func (l *look) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&l.containers, "container", nil, "only sockets held in these containers (name, ID or its beginning, or pod)")
 	f.StringSliceVar(&l.states, "state", nil, "only sockets in these states")
 	complete(cmd, "source", sourceWords...)
-	complete(cmd, "state", stateWords()...)
-	cmd.RegisterFlagCompletionFunc("netns", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return append([]string{"all", "self"}, netnsNames()...), cobra.ShellCompDirectiveNoFileComp
-	})
+	completeList(cmd, "state", stateWords)
+	completeList(cmd, "netns", func() []string { return append([]string{"all", "self"}, netnsNames()...) })
 }
 
 var sourceWords = []string{"auto", "netlink", "procfs"}
@@ -78,9 +76,9 @@ func netnsNames() []string {
 	return names
 }
 
-func complete(cmd *cobra.Command, flag string, words ...string) {
-	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-}
+// mostPID is the largest that Linux gives (PID_MAX_LIMIT in
+// include/linux/threads.h).
+const mostPID = 1 << 22
 
 // selection is what the flags and the filter select.
 type selection struct {
@@ -108,8 +106,8 @@ func (l *look) selection(args []string) (*selection, error) {
 	if len(l.pids) > 0 {
 		s.pids = make(map[int32]bool)
 		for _, pid := range l.pids {
-			if pid <= 0 || pid > 1<<22 {
-				return nil, usage("--pid %d: expected a process ID from 1 to %d", pid, 1<<22)
+			if pid <= 0 || pid > mostPID {
+				return nil, usage("--pid %d: expected a process ID from 1 to %d", pid, mostPID)
 			}
 			s.pids[int32(pid)] = true
 		}
@@ -123,7 +121,7 @@ func (l *look) selection(args []string) (*selection, error) {
 	return s, nil
 }
 
-// everything tells that nothing was narrowed but, perhaps, the states.
+// holderless tells that nothing was narrowed by who holds a socket.
 func (s *selection) holderless() bool {
 	return len(s.pids) == 0 && len(s.comms) == 0 && len(s.containers) == 0
 }
@@ -244,9 +242,41 @@ func (l *look) namespaces() source.Namespaces {
 	return source.Namespaces{All: slices.Contains(names, "all"), Names: names}
 }
 
+// checkNetns refuses what can name no namespace.
+func (l *look) checkNetns() error {
+	if l.netns == "" {
+		return nil
+	}
+	for name := range strings.SplitSeq(l.netns, ",") {
+		if strings.TrimSpace(name) == "" {
+			return usage("--netns %q: expected all, self, or names, inodes and pid:N, separated by commas", l.netns)
+		}
+		if text, ok := strings.CutPrefix(name, "pid:"); ok {
+			if pid, err := strconv.ParseInt(text, 10, 32); err != nil || pid <= 0 || pid > mostPID {
+				return usage("--netns %q: expected a process ID from 1 to %d behind pid:", name, mostPID)
+			}
+		}
+	}
+	return nil
+}
+
+// start gives what a verb with a FILTER begins with: what is selected, and the
+// sources as of open.
+func (l *look) start(ctx context.Context, args []string, most int) (*selection, []source.Source, error) {
+	sel, err := l.selection(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	srcs, err := l.open(ctx, most)
+	return sel, srcs, err
+}
+
 // open gives the sources that the flags name: one, or two where most allows it
 // and two --from were given.
 func (l *look) open(ctx context.Context, most int) ([]source.Source, error) {
+	if err := l.checkNetns(); err != nil {
+		return nil, err
+	}
 	if len(l.from) == 0 {
 		if l.lenient || l.portRange != "" {
 			return nil, usage("--lenient and --port-range go with --from")

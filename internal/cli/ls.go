@@ -36,12 +36,7 @@ seen.`,
   tcpvet ls dst 10.0.3.7:8080 -o wide
   tcpvet ls --comm python3 'age > 5m'
   tcpvet ls -o jsonl | jq .local`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
-			return ls(cmd.Context(), l, o, args)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return ls(cmd.Context(), l, o, args) },
 	}
 	l.flags(cmd)
 	o.flags(cmd, "table", "wide", "json", "jsonl", "csv")
@@ -49,11 +44,7 @@ seen.`,
 }
 
 func ls(ctx context.Context, l *look, o *output, args []string) error {
-	sel, err := l.selection(args)
-	if err != nil {
-		return err
-	}
-	srcs, err := l.open(ctx, 1)
+	sel, srcs, err := l.start(ctx, args, 1)
 	if err != nil {
 		return err
 	}

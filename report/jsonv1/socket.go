@@ -154,7 +154,7 @@ func held(s *tcpvet.Socket, holders bool) string {
 		return heldByProcess
 	case s.Holder == tcpvet.Nobody:
 		return heldByNobody
-	case holders:
+	case holders && s.Knows(tcpvet.FactInode): // which tells nobody from unseen
 		return heldUnseen
 	}
 	return heldUnknown

@@ -276,23 +276,26 @@ func TestDecodeSocketFaults(t *testing.T) {
 	}
 }
 
-// The appender and the shape say "unknown" where nobody looked for holders, and
-// a line keeps Nobody and Unseen apart.
+// The appender and the shape say "unknown" where nobody looked for holders, or
+// nothing tells whether there is one, and a line keeps Nobody and Unseen apart.
 func TestHeld(t *testing.T) {
 	var l jsonv1.Lookup
 	l.Netns = func(tcpvet.NetnsID) (tcpvet.Netns, bool) { return tcpvet.Netns{}, false }
 	for _, test := range []struct {
 		holder  tcpvet.Process
 		looked  bool
+		inode   tcpvet.Facts
 		want    string
 		becomes tcpvet.Process
 	}{
-		{tcpvet.Nobody, true, "nobody", tcpvet.Nobody},
-		{tcpvet.Nobody, false, "nobody", tcpvet.Nobody},
-		{tcpvet.Unseen, true, "unseen", tcpvet.Unseen},
-		{tcpvet.Unseen, false, "unknown", tcpvet.Unseen},
+		{tcpvet.Nobody, true, tcpvet.FactInode, "nobody", tcpvet.Nobody},
+		{tcpvet.Nobody, false, tcpvet.FactInode, "nobody", tcpvet.Nobody},
+		{tcpvet.Unseen, true, tcpvet.FactInode, "unseen", tcpvet.Unseen},
+		{tcpvet.Unseen, true, 0, "unknown", tcpvet.Unseen}, // or nobody
+		{tcpvet.Unseen, false, tcpvet.FactInode, "unknown", tcpvet.Unseen},
 	} {
 		s := sample()
+		s.Known = s.Known&^tcpvet.FactInode | test.inode
 		s.Holder, s.SharedWith = test.holder, nil
 		line := l.AppendSocket(nil, s, test.looked)
 		if !bytes.Contains(line, []byte(`"held":"`+test.want+`"`)) {

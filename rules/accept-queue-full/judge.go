@@ -75,7 +75,7 @@ func full(c *tcpvet.Census, l tcpvet.Listener, q *tcpvet.Queue, over overflow) t
 	f.Detail = append(f.Detail, whose(c, q))
 	who := ""
 	if q.Holder != tcpvet.Nobody {
-		who = vet.ProgramText(c, q.Holder)
+		who = vet.OwnerText(c, q.Holder)
 	}
 	if q.Holder.Known() {
 		f.Subject.Processes = append([]tcpvet.Process{q.Holder}, q.SharedWith...)

@@ -29,23 +29,27 @@ func (j *judgement) detail(l *leak) []string {
 // opening says how many, how fast and since when.
 func (j *judgement) opening(l *leak) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The peer closed %s and ", vet.Counted(l.count(), "connection"))
+	fmt.Fprintf(&b, "The peer closed %s and ", vet.AtLeastCounted(j.Now.GroupError, l.count(), "connection"))
 	switch {
+	case l.unaccepted && l.count() == 1:
+		b.WriteString("it was never accepted: it waits in the listener's queue, without a descriptor.")
 	case l.unaccepted:
 		b.WriteString("they were never accepted: they wait in the listener's queue, without a descriptor.")
 	case l.owner.Known():
 		b.WriteString("this process never did.")
+	case j.undecided(l):
+		b.WriteString("this side never did.")
 	default:
 		b.WriteString("their process never did.")
 	}
 	var parts []string
 	switch g := l.growth; {
 	case j.Before != nil && g.over > 0:
-		parts = append(parts, fmt.Sprintf("%s more in the %s between two looks (%s)", vet.Count(g.count), vet.Duration(g.over), vet.PerSecond(g.perSecond())))
+		parts = append(parts, fmt.Sprintf("%s more in the %s between two looks (%s)", j.grownBy(g.count), vet.Duration(g.over), vet.PerSecond(g.perSecond())))
 	case j.Before != nil:
-		parts = append(parts, vet.Count(g.count)+" more than at the look before")
+		parts = append(parts, j.grownBy(g.count)+" more than at the look before")
 	case l.aged() && l.vague() && j.Before == nil:
-		parts = append(parts, "How many came lately is not known: keepalive answers hide it")
+		parts = append(parts, "How many came lately is not known: "+l.veil()+" may hide it")
 	case g.over > 0 && g.count > 0:
 		parts = append(parts, vet.Rate(g.count, g.over))
 	case g.over > 0:
@@ -61,10 +65,10 @@ func (j *judgement) opening(l *leak) string {
 	case !l.aged():
 		b.WriteString(" How long they have waited is not in this input, so all of them count as old.")
 	case l.hidden && l.older == 0:
-		fmt.Fprintf(&b, " %s of them may be older than %s: keepalive answers hide since when.", vet.Count(l.maybe), vet.Duration(j.Patience))
+		fmt.Fprintf(&b, " %s of them may be older than %s: %s may hide since when.", vet.Count(l.maybe), vet.Duration(j.Patience), l.veil())
 	case l.hidden:
-		fmt.Fprintf(&b, " %s of them surely, and %s perhaps, for longer than %s: keepalive answers hide since when.",
-			vet.Count(l.older), vet.Count(l.maybe), vet.Duration(j.Patience))
+		fmt.Fprintf(&b, " %s of them surely, and %s perhaps, for longer than %s: %s may hide since when.",
+			vet.Count(l.older), vet.Count(l.maybe), vet.Duration(j.Patience), l.veil())
 	case l.older == 0:
 		fmt.Fprintf(&b, " None of them is surely older than %s.", vet.Duration(j.Patience))
 	case l.older < l.count():
@@ -73,18 +77,37 @@ func (j *judgement) opening(l *leak) string {
 	return b.String()
 }
 
-// kindTexts say what a kind means for the code.
-var kindTexts = [tcpvet.NumCloseWaitKinds]string{
-	tcpvet.NoCloseWaitKind: "came from an input that does not tell how much of them was read",
-	tcpvet.NeverRead:       "were never read after the peer's FIN (Recv-Q 1): idle in a pool, or forgotten",
-	tcpvet.ReadNotClosed:   "were read to the end and not closed (Recv-Q 0): the code saw the end, or read the last bytes with it, and went on",
-	tcpvet.Undrained:       "hold bytes that were never read (Recv-Q above 1): a body not drained, and its response not closed",
+// veil names what may have moved the time that dates the FINs of those whose
+// ages are vague. Where the timers do not tell, it can be either.
+func (l *leak) veil() string {
+	const probes, writes = "answers to keepalive probes", "writes after the FIN"
+	switch v := l.CloseWaitVague; {
+	case v.Probed == v.Total:
+		return probes
+	case v.Written == v.Total:
+		return writes
+	}
+	return probes + " or " + writes
+}
+
+// grownBy writes growth between two looks. Where either of them folded groups it
+// is no more than about right.
+func (j *judgement) grownBy(n uint64) string {
+	return vet.Bound(j.Now.GroupError+j.Before.GroupError, "about ") + vet.Count(n)
+}
+
+// kindTexts say what a kind means for the code, of one connection and of several.
+var kindTexts = [tcpvet.NumCloseWaitKinds]struct{ one, many, text string }{
+	tcpvet.NoCloseWaitKind: {"came", "came", "from an input that does not tell how much was read"},
+	tcpvet.NeverRead:       {"was", "were", "never read after the peer's FIN (Recv-Q 1): idle in a pool, or forgotten"},
+	tcpvet.ReadNotClosed:   {"was", "were", "read to the end and not closed (Recv-Q 0): the code saw the end, or read the last bytes with it, and went on"},
+	tcpvet.Undrained:       {"holds", "hold", "bytes that were never read (Recv-Q above 1): a body not drained, and its response not closed"},
 }
 
 // kinds says how many are of which kind, the most frequent first.
 func (l *leak) kinds() []string {
 	if l.unaccepted {
-		return []string{"Whatever the process does with its other connections, it does not call accept() for these."}
+		return []string{"Whatever the process does with its other connections, it does not call accept() here."}
 	}
 	most := l.kind()
 	order := []tcpvet.CloseWaitKind{most}
@@ -95,11 +118,19 @@ func (l *leak) kinds() []string {
 	}
 	out := make([]string, len(order))
 	for i, k := range order {
-		of := vet.Count(l.CloseWait[k]) + " of them "
-		if uint64(l.CloseWait[k]) == l.count() {
-			of = "All of them "
+		n, t := l.CloseWait[k], kindTexts[k]
+		verb := t.many
+		if n == 1 {
+			verb = t.one
 		}
-		out[i] = of + kindTexts[k] + "."
+		who := vet.Count(n) + " of them"
+		switch {
+		case uint64(n) == l.count() && n == 1:
+			who = "It"
+		case uint64(n) == l.count():
+			who = "All of them"
+		}
+		out[i] = fmt.Sprintf("%s %s %s.", who, verb, t.text)
 	}
 	return out
 }
@@ -113,18 +144,25 @@ func (j *judgement) portText(l *leak) []string {
 	if len(l.Locals) > 1 {
 		toward += " from " + p.tuple.Local.String()
 	}
-	s := fmt.Sprintf("They take %s of the %s local ports to %s", vet.Percent(float64(p.mine)/float64(p.Usable())), vet.Count(p.Usable()), toward)
+	who := "They take "
+	if p.mine == 1 {
+		who = "It takes "
+	}
+	lost := j.Now.GroupError + j.Now.TupleError
+	s := fmt.Sprintf("%s%s%s of the %s local ports to %s", who, vet.Bound(lost, "at least "),
+		vet.Percent(float64(p.mine)/float64(p.Usable())), vet.Count(p.Usable()), toward)
+	left := vet.Bound(j.Now.TupleError, "at most ") + vet.Count(p.Left)
 	switch {
 	case p.Left == 0:
 		s += ", and none is left: connect() fails with EADDRNOTAVAIL (99) now."
 	case p.last > 0:
-		s += fmt.Sprintf("; %s are left: connect() fails with EADDRNOTAVAIL in %s at %s", vet.Count(p.Left), vet.About(p.last), vet.PerSecond(p.rate.perSecond()))
+		s += fmt.Sprintf("; %s are left: connect() fails with EADDRNOTAVAIL in %s at %s", left, vet.About(p.last), vet.PerSecond(p.rate.perSecond()))
 		if p.rate.over != l.growth.over {
 			s += ", the rate of the last " + vet.Duration(p.rate.over)
 		}
 		s += "."
 	default:
-		s += fmt.Sprintf("; %s are left.", vet.Count(p.Left))
+		s += fmt.Sprintf("; %s are left.", left)
 	}
 	return []string{s}
 }
@@ -179,9 +217,11 @@ func (j *judgement) fileText(l *leak) []string {
 func (j *judgement) holderText(l *leak) []string {
 	switch {
 	case !l.owner.Known() && !j.Now.Facts.Has(tcpvet.FactHolders):
-		return []string{"This input does not say which process holds them."}
+		return []string{"This input does not say which process holds " + l.them() + "."}
+	case j.undecided(l):
+		return []string{"Whether a process holds " + l.them() + " is not in this input: what waits for accept() has no descriptor."}
 	case l.owner == tcpvet.Unseen:
-		return []string{"The process that holds them could not be seen: " + j.needs() + "."}
+		return []string{"The process that holds " + l.them() + " could not be seen: " + j.needs() + "."}
 	}
 	others := l.SharedWith()
 	if len(others) == 0 {
@@ -190,13 +230,28 @@ func (j *judgement) holderText(l *leak) []string {
 	const most = 3
 	var names []string
 	for _, p := range others[:min(len(others), most)] {
-		names = append(names, fmt.Sprintf("%s (%s)", vet.ProcessText(&j.Now, p), vet.Count(l.Shared[p])))
+		names = append(names, fmt.Sprintf("%s (%s)", vet.ProcessText(&j.Now, p), vet.AtLeast(j.Now.GroupError, l.Shared[p])))
 	}
 	s := "Some are held by other processes too: " + strings.Join(names, ", ")
+	if l.count() == 1 {
+		s = "It is held by other processes too: " + strings.Join(names, ", ")
+	}
 	if more := len(others) - most; more > 0 {
 		s += " and " + vet.Count(more) + " more"
 	}
 	return []string{s + ". A shared socket closes only when the last of its holders closes it."}
+}
+
+func (l *leak) them() string {
+	if l.count() == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// undecided tells that a process may hold them, or none.
+func (j *judgement) undecided(l *leak) bool {
+	return l.Role != tcpvet.Client && vet.MaybeNobody(&j.Now, l.owner)
 }
 
 // needs says what would show the holder.

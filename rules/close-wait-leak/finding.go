@@ -25,7 +25,7 @@ func (j *judgement) finding(l *leak) tcpvet.Finding {
 	if l.unaccepted {
 		f.Kind = neverAccepted
 	}
-	if !l.aged() || l.hidden {
+	if !l.aged() || l.hidden || l.undecided {
 		f.Certainty = tcpvet.Likely
 	}
 	if l.owner.Known() {
@@ -57,6 +57,9 @@ func (l *leak) kind() tcpvet.CloseWaitKind {
 func (j *judgement) who(l *leak) string {
 	if l.owner == tcpvet.Nobody {
 		return "a process that is not known" // nobody listens any more, or the input is silent
+	}
+	if l.Role == tcpvet.Client {
+		return vet.OwnerText(&j.Now, l.owner) // only close() gives up its descriptor, and ends the state
 	}
 	return vet.ProgramText(&j.Now, l.owner)
 }
@@ -114,5 +117,5 @@ func (j *judgement) numbers(l *leak) []tcpvet.Number {
 			add("descriptors_exhausted_in_s", f.last.Round(time.Second).Seconds())
 		}
 	}
-	return n
+	return append(n, vet.MayLack(j.Now.GroupError, "sockets")...)
 }

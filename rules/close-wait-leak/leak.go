@@ -23,9 +23,11 @@ type leak struct {
 	older    uint64 // surely past patience, all where no age is known
 	maybe    uint64 // past patience if each is as old as it can be
 	hidden   bool   // the severity rests on maybe
-	growth   inflow
-	ports    *ports // nil where they are not known, or none are taken
-	files    *files // nil where they are not known
+	// undecided tells that what was folded may make the severity another one.
+	undecided bool
+	growth    inflow
+	ports     *ports // nil where they are not known, or none are taken
+	files     *files // nil where they are not known
 }
 
 // inflow is how many came in how long; over is 0 where that is not known.
@@ -48,6 +50,16 @@ type ports struct {
 	mine  int           // ports that the leak takes
 	rate  inflow        // what CLOSE-WAIT takes, whoever holds it
 	last  time.Duration // until none is left at that rate, 0 where that is not in sight
+}
+
+// ratioWithout is the part of the ports that is left if so many more are taken.
+func (p *ports) ratioWithout(lost uint64) float64 {
+	if lost == 0 {
+		return p.LeftRatio()
+	}
+	h := p.Headroom
+	h.Left -= int(min(lost, uint64(h.Left)))
+	return h.LeftRatio()
 }
 
 // files is where its process stands with its descriptors.
@@ -97,7 +109,7 @@ func counted(ages *[tcpvet.NumCloseWaitKinds]tcpvet.Histogram, d time.Duration) 
 
 // vague tells that the ages do not say how many came lately.
 func (l *leak) vague() bool {
-	return l.CloseWaitVague > 0 && 2*uint64(l.CloseWaitVague) >= l.count()
+	return l.CloseWaitVague.Total > 0 && 2*uint64(l.CloseWaitVague.Total) >= l.count()
 }
 
 // passing tells that most of the growth may be connections that are about to be

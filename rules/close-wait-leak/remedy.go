@@ -21,11 +21,12 @@ func (l *leak) selection() vet.Selection {
 func (j *judgement) evidence(l *leak) []tcpvet.Evidence {
 	var out []tcpvet.Evidence
 	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok {
-		what, n := "connections in CLOSE-WAIT there", j.counts[place{l.Netns, l.Role, l.Service}]
+		// The sum over a namespace holds what was folded too.
+		what, got := "connections in CLOSE-WAIT there", vet.AtLeast(j.Now.GroupError, j.counts[place{l.Netns, l.Role, l.Service}])
 		if !l.Service.IsValid() {
-			what, n = "connections in CLOSE-WAIT in this namespace", j.totals[l.Netns]
+			what, got = "connections in CLOSE-WAIT in this namespace", vet.Count(j.totals[l.Netns])
 		}
-		out = append(out, tcpvet.Evidence{What: what + vet.OfEveryProcess(&j.Now), Got: vet.Count(n), Check: enter + l.selection().Count()})
+		out = append(out, tcpvet.Evidence{What: what + vet.OfEveryProcess(&j.Now), Got: got, Check: enter + l.selection().Count()})
 	}
 	// /proc/PID/fd is empty once the main thread has exited.
 	if f := l.files; f != nil && !j.Now.Processes[l.owner].LeaderExited {

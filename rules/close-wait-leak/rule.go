@@ -43,8 +43,9 @@ const (
 // It needs no fact: the states alone, as of a pasted ss -tan, tell a leak of
 // some size. Without ages it judges by number, and says that it is not sure.
 var Rule = &vet.Rule{
-	Name:  name,
-	Judge: judge,
+	Name:    name,
+	Judge:   judge,
+	Traffic: judgeTraffic,
 	Doc: vet.Doc{
 		Title: "the peer closed and the process never did",
 		Text: []string{
@@ -62,7 +63,7 @@ var Rule = &vet.Rule{
 			{Name: "critical, descriptors", Value: "over " + vet.Percent(crowded) + " of the holder's limit", Reason: "files, pipes and logs need descriptors too, and EMFILE strikes all of them"},
 			{Name: "ages", Value: "65.5 s for a patience of 1 min", Reason: "ages are counted by powers of two of milliseconds, so what counts is the next of them, 65,536 ms; the oldest socket alone is held to the patience itself"},
 			{Name: "rate of one look", Value: "the lower of the last 10 s / 10 s and the last 60 s / 60 s", Reason: "a burst after a quiet time does not go on, and what has stopped is no forecast either; the time to EMFILE rests on the sum over all leaks of the process"},
-			{Name: "keepalive", Value: "likely where only the greatest age is past patience", Reason: "each answered probe moves the time that dates the FIN, so the age lies between that and the last data; where that holds for half of the sockets or more, one look gives no rate"},
+			{Name: "vague ages", Value: "likely where only the greatest age is past patience", Reason: "each answered keepalive probe moves the time that dates the FIN, and so does the acknowledgement of what the process wrote after it, so the age lies between that and the last data; where that holds for half of the sockets or more, one look gives no rate"},
 			{Name: "transit", Value: vet.Duration(transit) + " (in force: 512 ms)", Reason: "a busy program has connections between FIN and `close()` at any moment; where most of the growth is younger than this, no forecast is made of it"},
 			{Name: "findings of its own", Value: vet.Counted(named, "service") + " per process", Reason: "the largest are named, the rest is summed up: a list of thousands helps nobody"},
 			{Name: "without ages", Value: "all count as past patience", Reason: "pasted text without `-i` does not say how old a socket is; the finding is then *likely*, not *certain*"},

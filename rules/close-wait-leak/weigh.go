@@ -31,7 +31,7 @@ func (j *judgement) measure(l leak) leak {
 		l.growth = lately(l.CloseWaitBorn)
 	}
 	grew := j.Before != nil && l.growth.count >= growth && !l.passing()
-	l.severity, l.hidden = 0, false
+	l.severity, l.hidden, l.undecided = 0, false, false
 	switch {
 	case l.older >= enough || grew:
 		l.severity = tcpvet.Warning
@@ -41,6 +41,14 @@ func (j *judgement) measure(l leak) leak {
 		l.severity = tcpvet.Info
 	case l.maybe > 0:
 		l.severity, l.hidden = tcpvet.Info, true
+	}
+	// What was folded may lift a count over the bound, or be the growth.
+	lack := j.Now.GroupError * uint64(max(len(l.Locals), 1))
+	switch {
+	case l.severity == tcpvet.Info:
+		l.undecided = l.maybe+lack >= enough
+	case grew && l.older < enough:
+		l.undecided = l.growth.count < growth+j.Before.GroupError
 	}
 	return l
 }
@@ -65,6 +73,9 @@ func (j *judgement) weigh(l leak) leak {
 	large := l.severity == tcpvet.Warning
 	if p := l.ports; p != nil && (large || 2*p.mine >= p.Taken) && (p.LeftRatio() < scarce || p.last > 0 && p.last < soon) {
 		l.severity = tcpvet.Critical
+	}
+	if p := l.ports; p != nil && l.severity < tcpvet.Critical && p.ratioWithout(j.Now.TupleError) < scarce {
+		l.undecided = true
 	}
 	if f := l.files; f != nil && (large || 2*l.count() >= f.open) && (f.ratio() > crowded || f.last > 0 && f.last < soon) {
 		l.severity = tcpvet.Critical

@@ -36,6 +36,7 @@ func other(r tcpvet.Role) tcpvet.Role {
 // closer is who keeps the other end in CLOSE-WAIT.
 type closer struct {
 	holder tcpvet.Process
+	role   tcpvet.Role
 	count  uint32
 }
 
@@ -43,7 +44,10 @@ func (o closer) text(c *tcpvet.Census) string {
 	if o.holder == tcpvet.Nobody && c.Facts.Has(tcpvet.FactHolders) {
 		return "a listener that has not accepted them"
 	}
-	return vet.ProgramText(c, o.holder)
+	if o.role != tcpvet.Client && vet.MaybeNobody(c, o.holder) {
+		return "a process that could not be seen, or a listener that has not accepted them"
+	}
+	return vet.OwnerText(c, o.holder)
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
@@ -60,7 +64,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		resting[exact(g)] += uint64(t.States[tcpvet.TimeWait])
 		n := t.States[tcpvet.CloseWait]
 		if p := at(g.Netns, other(g.Role), g.Service); n > closers[p].count {
-			closers[p] = closer{g.Holder, n}
+			closers[p] = closer{g.Holder, g.Role, n}
 		}
 	}
 	var piles []pileup
@@ -84,6 +88,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		if n >= many && p.closer.count == 0 {
 			p.severity = tcpvet.Warning
 		}
+		p.undecided = undecided(&p, float64(resting[here]), c.Now.GroupError)
 		piles = append(piles, p)
 	}
 	var findings []tcpvet.Finding
@@ -97,13 +102,30 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	return findings
 }
 
+// undecided tells that what was folded may make the pile-up another one: larger,
+// small beside the TIME-WAITs, or one whose other end is on this host.
+func undecided(p *pileup, resting float64, lost uint64) bool {
+	n := uint64(p.States[tcpvet.FinWait2])
+	switch {
+	case lost == 0:
+		return false
+	case float64(n) < slow*(resting+float64(lost)):
+		return true
+	case p.severity == tcpvet.Warning:
+		return n <= 2*lost
+	}
+	return p.closer.count == 0 && n+lost >= many
+}
+
 type pileup struct {
 	vet.Holding
 	all      uint64
 	kind     string
 	severity tcpvet.Severity
-	services int    // how many were summed up
-	closer   closer // count 0 where the other end is not on this host
+	services int // how many were summed up
+	// undecided tells that what was folded may make this another finding.
+	undecided bool
+	closer    closer // count 0 where the other end is not on this host
 }
 
 // sumUp keeps the largest of each kind and namespace, and makes one of the
@@ -131,6 +153,7 @@ func sumUp(piles []pileup) []pileup {
 			for i := range rest[1:] {
 				sum.Merge(&rest[1+i].Holding)
 				sum.services++
+				sum.undecided = sum.undecided || rest[1+i].undecided
 			}
 			out = append(out, sum)
 		}
@@ -150,8 +173,16 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 			{Name: "orphaned_sockets", Value: float64(p.Mini)},
 		},
 	}
+	f.Numbers = append(f.Numbers, vet.MayLack(c.GroupError, "sockets")...)
+	if p.undecided {
+		f.Certainty = tcpvet.Likely
+	}
 	who, selection := "", vet.Selection{State: tcpvet.FinWait2, Local: p.Service}
-	if p.Holder != tcpvet.Nobody {
+	switch {
+	case p.Holder == tcpvet.Nobody:
+	case p.kind == "half-closed":
+		who = vet.OwnerText(c, p.Holder)
+	default:
 		who = vet.ProgramText(c, p.Holder)
 	}
 	if p.Holder.Known() {
@@ -166,7 +197,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 	f.Detail = p.detail(c)
 	if enter, ok := vet.Enter(c, p.Netns, p.Holder); ok {
 		f.Evidence = []tcpvet.Evidence{{
-			What: "connections in FIN-WAIT-2 there" + vet.OfEveryProcess(c), Got: vet.Count(p.all), Check: enter + selection.Count(),
+			What: "connections in FIN-WAIT-2 there" + vet.OfEveryProcess(c), Got: vet.AtLeast(c.GroupError, p.all), Check: enter + selection.Count(),
 		}}
 	}
 	if p.kind == "half-closed" {
@@ -184,7 +215,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 
 func (p *pileup) detail(c *tcpvet.Census) []string {
 	n := p.States[tcpvet.FinWait2]
-	d := []string{fmt.Sprintf("This side closed %s; the other end acknowledged that, and its own FIN has not come.", vet.Counted(n, "connection"))}
+	d := []string{fmt.Sprintf("This side closed %s; the other end acknowledged that, and its own FIN has not come.", vet.AtLeastCounted(c.GroupError, n, "connection"))}
 	switch p.kind {
 	case "orphaned":
 		text := "No process holds them: the kernel ends each after tcp_fin_timeout"
@@ -200,7 +231,7 @@ func (p *pileup) detail(c *tcpvet.Census) []string {
 	}
 	if p.closer.count > 0 {
 		return append(d, fmt.Sprintf("The other end is on this host: %s has %s in CLOSE-WAIT.",
-			p.closer.text(c), vet.Count(p.closer.count)))
+			p.closer.text(c), vet.AtLeast(c.GroupError, p.closer.count)))
 	}
 	return append(d, "The remote application holds the other ends in CLOSE-WAIT, unless its FINs were lost on the way.")
 }

@@ -13,10 +13,10 @@ func (p *pileup) rest(c *tcpvet.Census) tcpvet.Finding {
 	f := tcpvet.Finding{
 		Rule: name, Severity: p.severity, Kind: p.kind,
 		Subject: tcpvet.Subject{Netns: p.Netns, Services: p.services, Local: p.Local()},
-		Title:   vet.Heading(c, p.Netns, nil, "", vet.Counted(p.services, "more pile-up")),
+		Title:   vet.Heading(c, p.Netns, nil, "", vet.AtLeastCounted(c.GroupError, p.services, "more pile-up")),
 		Detail: []string{
 			fmt.Sprintf("Besides the largest, which are named, this side closed %s in %s of a process and a service, whose other end has not closed.",
-				vet.Counted(n, "connection"), vet.Counted(p.services, "pile-up")),
+				vet.AtLeastCounted(c.GroupError, n, "connection"), vet.Counted(p.services, "pile-up")),
 		},
 		Numbers: []tcpvet.Number{
 			{Name: "fin_wait_2_sockets", Value: float64(n)},
@@ -25,6 +25,10 @@ func (p *pileup) rest(c *tcpvet.Census) tcpvet.Finding {
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
 			Code: true, Text: "correct the remote applications: so many that do not close have something in common", Run: "tcpvet explain close-wait-leak",
 		}},
+	}
+	f.Numbers = append(f.Numbers, vet.MayLack(c.GroupError, "sockets")...)
+	if p.undecided {
+		f.Certainty = tcpvet.Likely
 	}
 	if enter, ok := vet.Enter(c, p.Netns, tcpvet.Nobody); ok {
 		var all uint64

@@ -25,16 +25,19 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		}
 	}
 	between := s.tuple.Local.String() + " to " + s.tuple.Remote.String()
-	f.Title = vet.Heading(c, s.tuple.Netns, f.Subject.Container, between, s.headline())
-	if s.holds(tcpvet.TimeWait, leaking) && !vet.ReuseKnown(c, s.tuple.Netns) {
+	f.Title = vet.Heading(c, s.tuple.Netns, f.Subject.Container, between, s.headline(c.TupleError))
+	if s.likely(c) {
 		f.Certainty = tcpvet.Likely
+	}
+	if s.stamped(c) {
+		f.Detail = append(f.Detail, vet.StampsUnsureText)
+	}
+	f.Numbers = append(f.Numbers, vet.MayLack(c.TupleError, "ports")...)
+	if s.stateless(c) {
 		f.Detail = append(f.Detail, "Whether the kernel would reuse the TIME-WAITs is not known here, so all of them count as taken.")
 	}
 	if s.unsure {
 		f.Detail = append(f.Detail, fmt.Sprintf("That the TIME-WAITs are reused needs timestamps at the peer too, which nothing here tells: without them %s.", s.leftWithout()))
-		if s.kind == "reuse-unsure" {
-			f.Certainty = tcpvet.Likely
-		}
 	}
 	enter, ok := vet.Enter(c, s.tuple.Netns, s.first())
 	if ok {
@@ -55,33 +58,35 @@ func (s *shortage) leftWithout() string {
 	}
 }
 
-func (s *shortage) headline() string {
+func (s *shortage) headline(lost uint64) string {
 	if s.kind == "reuse-unsure" {
 		return "local ports last only if TIME-WAIT is reused"
 	}
 	if s.Left == 0 {
 		return "no local port left"
 	}
-	return vet.Percent(s.LeftRatio()) + " of the local ports left"
+	return vet.Bound(lost, "at most ") + vet.Percent(s.LeftRatio()) + " of the local ports left"
 }
 
 func (s *shortage) detail(c *tcpvet.Census) []string {
-	first := fmt.Sprintf("%s of %s local ports are taken, %s are left.", vet.Count(s.Taken), vet.Count(s.Usable()), vet.Count(s.Left))
+	lost := c.TupleError
+	first := fmt.Sprintf("%s of %s local ports are taken, %s are left.", vet.AtLeast(lost, s.Taken), vet.Count(s.Usable()), vet.Bound(lost, "at most ")+vet.Count(s.Left))
 	if s.Left == 0 {
 		first = fmt.Sprintf("%s of %s local ports are taken, none is left: connect() fails with EADDRNOTAVAIL (99) now; another destination still connects, unless the program binds before it connects.",
-			vet.Count(s.Taken), vet.Count(s.Usable()))
+			vet.AtLeast(lost, s.Taken), vet.Count(s.Usable()))
 	}
+	first = strings.ToUpper(first[:1]) + first[1:]
 	d := []string{first + s.rangeText(c)}
 	var states []string
 	for _, state := range s.states() {
-		states = append(states, fmt.Sprintf("%s %s", vet.Count(s.budget.Taken[state]), state))
+		states = append(states, fmt.Sprintf("%s %s", vet.AtLeast(lost, s.budget.Taken[state]), state))
 	}
 	text := "By state: " + strings.Join(states, ", ") + "."
 	if len(states) == 0 {
 		text = "No connection is in another state than TIME-WAIT."
 	}
 	if n := s.budget.ReusableTimeWait; n > 0 {
-		text += fmt.Sprintf(" Another %s TIME-WAIT would be reused now and are not counted.", vet.Count(n))
+		text += fmt.Sprintf(" "+vet.ReusableText, vet.AtLeast(lost, n))
 	}
 	d = append(d, text)
 	if text := s.holderText(c); text != "" {
@@ -117,7 +122,7 @@ func (s *shortage) holderText(c *tcpvet.Census) string {
 		if h.process != tcpvet.Nobody {
 			who = vet.ProgramText(c, h.process)
 		}
-		names = append(names, fmt.Sprintf("%s (%s)", who, vet.Count(h.count)))
+		names = append(names, fmt.Sprintf("%s (%s)", who, vet.AtLeast(c.GroupError, h.count)))
 	}
 	if more := len(s.holders) - most; more > 0 {
 		names = append(names, vet.Counted(more, "other"))
@@ -177,13 +182,13 @@ func (s *shortage) evidence(c *tcpvet.Census, enter string) []tcpvet.Evidence {
 		what += ", with " + vet.Count(s.budget.Reserved) + " on reserved ports"
 	}
 	out := []tcpvet.Evidence{
-		{What: what, Got: vet.Count(s.budget.Total() + uint64(s.budget.ReusableTimeWait)), Check: enter + all.Count()},
+		{What: what, Got: vet.AtLeast(c.TupleError, s.budget.Total()+uint64(s.budget.ReusableTimeWait)), Check: enter + all.Count()},
 		vet.PortRangeEvidence(p, enter),
 	}
 	if states := s.states(); len(states) > 0 && states[0] != tcpvet.TimeWait { // which holds reusable ones as well
 		most, one := states[0], all
 		one.State = most
-		out = append(out, tcpvet.Evidence{What: "of these in " + most.String(), Got: vet.Count(s.budget.Taken[most]), Check: enter + one.Count()})
+		out = append(out, tcpvet.Evidence{What: "of these in " + most.String(), Got: vet.AtLeast(c.TupleError, s.budget.Taken[most]), Check: enter + one.Count()})
 	}
 	return out
 }

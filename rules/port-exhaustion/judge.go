@@ -59,13 +59,51 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 			short[t] = s
 		}
 	}
+	largest, others := vet.Cut(worstFirst(short), named)
+	for _, s := range others {
+		delete(short, s.tuple)
+	}
 	if len(short) > 0 {
 		blame(now, short)
 	}
-	for _, s := range short {
+	for _, s := range largest {
 		findings = append(findings, s.finding(now))
 	}
+	if len(others) > 0 {
+		findings = append(findings, rest(now, others))
+	}
 	return findings
+}
+
+// size is the first number of the finding.
+func (s *shortage) size() int {
+	if s.kind == "reuse-unsure" {
+		return int(s.budget.ReusableTimeWait)
+	}
+	return s.Taken
+}
+
+// likely tells that the finding is not certain.
+func (s *shortage) likely(c *tcpvet.Census) bool {
+	return s.kind == "reuse-unsure" || s.stateless(c) || s.stamped(c) || s.undecided(c)
+}
+
+// stateless tells that which TIME-WAITs are reused is not known at all.
+func (s *shortage) stateless(c *tcpvet.Census) bool {
+	return s.holds(tcpvet.TimeWait, leaking) && !vet.ReuseKnown(c, s.tuple.Netns)
+}
+
+// stamped tells that TIME-WAITs which count as taken may be reused.
+func (s *shortage) stamped(c *tcpvet.Census) bool {
+	return s.holds(tcpvet.TimeWait, leaking) && vet.StampsUnsure(c, s.tuple)
+}
+
+// undecided tells that what was folded may make the shortage a worse one.
+func (s *shortage) undecided(c *tcpvet.Census) bool {
+	h := s.Headroom
+	h.Left -= int(min(c.TupleError, uint64(h.Left)))
+	_, kind := grade(h)
+	return s.kind != "reuse-unsure" && kind != s.kind
 }
 
 func grade(h vet.Headroom) (tcpvet.Severity, string) {

@@ -25,6 +25,9 @@ const (
 	// leaking is the part of the ports in use from which CLOSE-WAIT is
 	// treated as a leak that a wider range would only feed.
 	leaking = 0.10
+
+	// named is how many tuples get a finding of their own.
+	named = 20
 )
 
 // Rule finds tuples that run out of local ports.
@@ -39,7 +42,7 @@ var Rule = &vet.Rule{
 		Title: "local ports toward one endpoint are used up, or nearly",
 		Text: []string{
 			"A client's connection needs a local port, and the kernel chooses it from `net.ipv4.ip_local_port_range`. A port can serve many destinations at once, but for one *tuple* (network namespace, local address, remote address, remote port) it serves one connection. When every port is taken for a tuple, `connect()` fails with EADDRNOTAVAIL, \"Cannot assign requested address\", errno 99. Another destination still connects, unless the program binds before it connects, so only a count for each tuple proves anything.",
-			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart. With `tcp_tw_reuse=1` that needs timestamps at the peer too, which no input tells: where the ports last only if it has them, that is worth a line and no warning.",
+			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart. With `tcp_tw_reuse=1` that needs timestamps at the peer too, which no input tells: where the ports last only if it has them, that is worth a line and no warning. The kernel goes by the timestamps of each connection, not by the setting of now: after `net.ipv4.tcp_timestamps` was switched off, TIME-WAITs of connections from before are still reused, so a finding that rests on TIME-WAIT is then *likely*; after it was switched on, those of connections from before are not, which no finding shows.",
 			"No counter of the kernel moves when it happens and no packet is sent. Slow connects come before it: past half of the ports, `connect()` finds none of the parity that it tries first and has to search, which was measured as a step from about 10 us to between 300 and 700 us.",
 			"Sockets that call `bind()` with port 0 before they connect take their ports out of one range for all destinations, and fail with EADDRINUSE, errno 98. This is a limit of the rule: once connected, such a socket looks like any other, so that a port which it takes from every destination is counted against its own tuple only.",
 		},
@@ -50,6 +53,7 @@ var Rule = &vet.Rule{
 			{Name: "info, reuse unsure", Value: "under " + vet.Percent(gone) + " left without the TIME-WAITs that would be reused", Reason: "a fast client with `tcp_tw_reuse=1` is well as long as its peer uses timestamps"},
 			{Name: "cause", Value: vet.Percent(mostly) + " of the ports in use", Reason: "the state that holds half of them decides what helps"},
 			{Name: "no wider range", Value: "CLOSE-WAIT holds " + vet.Percent(leaking) + " or more", Reason: "that much is a leak, and a leak fills any range"},
+			{Name: "findings of its own", Value: vet.Counted(named, "tuple"), Reason: "the worst are named, the others counted in one finding more: with a range of ten ports every destination of a crawler is full"},
 			{Name: "no port at all", Value: "0 ports usable", Reason: "reserved and bound ports cover the range: every `connect()` in the namespace fails"},
 		},
 		Cure: []string{

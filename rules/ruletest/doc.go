@@ -22,6 +22,7 @@
 //	address 10.0.0.5/24         an address of the host
 //	patience 2s                 of the case
 //	before 10s                  how long ago the earlier look was
+//	groups 4, tuples 4          how many the Census keeps: more are folded
 //	netns app                   the name of the namespace, which is then another than one's own
 //	process 4121 exe=python3.11 args="python3 app.py" fds=27400/65536 unit=api.service container=api-7f9
 //	gap holders needs=root      something that could not be seen

@@ -134,6 +134,7 @@ type setting struct {
 	gaps      []tcpvet.Gap
 	patience  time.Duration
 	before    time.Duration
+	bounds    fold.Options
 	census    tcpvet.Census
 }
 
@@ -173,6 +174,10 @@ func (s *setting) line(line string) error {
 		s.patience, err = time.ParseDuration(rest)
 	case "before":
 		s.before, err = time.ParseDuration(rest)
+	case "groups":
+		s.bounds.Groups, err = strconv.Atoi(rest)
+	case "tuples":
+		s.bounds.Tuples, err = strconv.Atoi(rest)
 	case "netns":
 		s.netns.ID, s.netns.Names = 4026532177, []string{rest}
 	case "process":
@@ -246,7 +251,7 @@ func (s *setting) look(t testing.TB, text string) tcpvet.Census {
 	if err != nil {
 		t.Fatalf("%s: %v", s.file, err)
 	}
-	f := fold.New(fold.Options{})
+	f := fold.New(s.bounds)
 	if err := src.Look(context.Background(), source.Query{}, furnished{f, s}); err != nil {
 		t.Fatalf("%s: %v", s.file, err)
 	}

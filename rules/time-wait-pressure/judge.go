@@ -78,6 +78,10 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	if len(pressed) == 0 {
 		return nil
 	}
+	largest, others := vet.Cut(mostFirst(pressed), named)
+	for _, p := range others {
+		delete(pressed, p.tuple)
+	}
 	for g := range now.Groups {
 		p := pressed[tcpvet.Tuple{Netns: g.Netns, Local: g.Local, Remote: g.Service}]
 		if p != nil && g.Role == tcpvet.Client && g.Holder.Known() {
@@ -85,13 +89,21 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		}
 	}
 	var findings []tcpvet.Finding
-	for _, p := range pressed {
+	for _, p := range largest {
 		slices.SortFunc(p.users, func(a, b tcpvet.Process) int {
 			return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
 		})
 		findings = append(findings, p.finding(now))
 	}
+	if len(others) > 0 {
+		findings = append(findings, rest(now, others))
+	}
 	return findings
+}
+
+// likely tells that the finding is not certain.
+func (p *pressure) likely(c *tcpvet.Census) bool {
+	return p.kind == "rate" || !vet.ReuseKnown(c, p.tuple.Netns) || vet.StampsUnsure(c, p.tuple)
 }
 
 func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
@@ -110,7 +122,8 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 			{Name: "sustainable_per_s", Value: p.sustainable()},
 		},
 	}
-	if p.kind == "rate" || !vet.ReuseKnown(c, p.tuple.Netns) {
+	f.Numbers = append(f.Numbers, vet.MayLack(c.TupleError, "ports")...)
+	if p.likely(c) {
 		f.Certainty = tcpvet.Likely
 	}
 	var user tcpvet.Process
@@ -119,7 +132,7 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Subject.Container = c.Processes[user].Container
 	}
 	f.Title = vet.Heading(c, p.tuple.Netns, f.Subject.Container, p.tuple.Local.String()+" to "+p.tuple.Remote.String(),
-		vet.Count(p.resting())+" ports in TIME-WAIT")
+		vet.AtLeast(c.TupleError, p.resting())+" ports in TIME-WAIT")
 	f.Remedies = []tcpvet.Remedy{tcpvet.Advise{
 		Code: true, Text: "keep connections open and use them again: HTTP keep-alive, a session, a pool", Run: "tcpvet explain time-wait",
 	}}
@@ -128,7 +141,7 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 			State: tcpvet.TimeWait, Local: netip.AddrPortFrom(p.tuple.Local, 0), Remote: p.tuple.Remote, Ports: c.Netns[p.tuple.Netns].Ports,
 		}
 		f.Evidence = []tcpvet.Evidence{
-			{What: "ports in TIME-WAIT, reusable ones too", Got: vet.Count(p.resting() + p.budget.ReusableTimeWait), Check: enter + resting.Count()},
+			{What: "ports in TIME-WAIT, reusable ones too", Got: vet.AtLeast(c.TupleError, p.resting()+p.budget.ReusableTimeWait), Check: enter + resting.Count()},
 			vet.PortRangeEvidence(c.Netns[p.tuple.Netns].Ports, enter),
 		}
 		f.Remedies = append(f.Remedies, vet.ReuseTimeWait(c, p.tuple, enter, p.Usable())...)
@@ -138,8 +151,9 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 }
 
 func (p *pressure) detail(c *tcpvet.Census) []string {
-	d := []string{fmt.Sprintf("%s of the %s local ports (%s) rest in TIME-WAIT; %s are left.",
-		vet.Count(p.resting()), vet.Count(p.Usable()), vet.Percent(float64(p.resting())/float64(p.Usable())), vet.Count(p.Left))}
+	lost := c.TupleError
+	d := []string{fmt.Sprintf("%s%s of the %s local ports (%s) rest in TIME-WAIT; %s%s are left.", vet.Bound(lost, "At least "),
+		vet.Count(p.resting()), vet.Count(p.Usable()), vet.Percent(float64(p.resting())/float64(p.Usable())), vet.Bound(lost, "at most "), vet.Count(p.Left))}
 	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Usable()), vet.PerSecond(p.sustainable()))
 	if p.reused {
 		rate = fmt.Sprintf("The kernel reuses a port here after %s, so the ports bear %s / %s = %s",
@@ -153,9 +167,11 @@ func (p *pressure) detail(c *tcpvet.Census) []string {
 	}
 	d = append(d, rate+".")
 	if n := p.budget.ReusableTimeWait; n > 0 {
-		d = append(d, fmt.Sprintf("Another %s TIME-WAIT would be reused now and are not counted.", vet.Count(n)))
+		d = append(d, fmt.Sprintf(vet.ReusableText, vet.AtLeast(lost, n)))
 	} else if !vet.ReuseKnown(c, p.tuple.Netns) {
 		d = append(d, "Whether the kernel would reuse them is not known here, so all of them count.")
+	} else if vet.StampsUnsure(c, p.tuple) {
+		d = append(d, vet.StampsUnsureText)
 	}
 	if len(p.users) == 0 {
 		return append(d, "TIME-WAIT belongs to no process, and nobody has another connection to that endpoint now.")

@@ -16,6 +16,9 @@ const (
 
 	// near is the part of the rate that the ports can bear.
 	near = 0.80
+
+	// named is how many tuples get a finding of their own.
+	named = 20
 )
 
 // Rule finds tuples whose ports rest in TIME-WAIT.
@@ -28,13 +31,14 @@ var Rule = &vet.Rule{
 		Text: []string{
 			"The end that sends the first FIN keeps the connection in TIME-WAIT for 60 s, a time that Linux has compiled in. It is no fault: it catches a lost last ACK and keeps old segments out of a new connection. No process and no descriptor belongs to it.",
 			"For a client each TIME-WAIT keeps a local port from the same endpoint. 28,232 ports therefore bear 28,232 / 60 = 470 new connections a second to one address and port. Faster than that, `connect()` fails with EADDRNOTAVAIL.",
-			"TIME-WAIT on a server takes no port and is left alone by this rule, in whatever number. So is one that the kernel would reuse now: on loopback by default, elsewhere with `tcp_tw_reuse=1` and timestamps at both ends.",
+			"TIME-WAIT on a server takes no port and is left alone by this rule, in whatever number. So is one that the kernel would reuse now: on loopback by default, elsewhere with `tcp_tw_reuse=1` and timestamps at both ends. Those are the timestamps of the connection itself: where `net.ipv4.tcp_timestamps` is off now, what it left while it was on is still reused, and the finding is *likely*.",
 			"Since nobody holds a TIME-WAIT, the culprit is only likely: the processes that have other connections to the same endpoint are named.",
 		},
 		Numbers: []vet.Number{
 			{Name: "warning, ports", Value: vet.Percent(held) + " of the tuple's ports", Reason: "past half of the ports each `connect()` has to search"},
 			{Name: "warning, reuse on", Value: vet.Percent(near) + " of the ports in TIME-WAITs younger than `tcp_tw_reuse_delay`", Reason: "the kernel gives back what is older, so the bound is ports / delay"},
 			{Name: "warning, rate", Value: vet.Percent(near) + " of ports / 60 s", Reason: "what is left is no room for a burst; the rate is that of the last 60 s, or of the last 10 s if it goes on"},
+			{Name: "findings of its own", Value: vet.Counted(named, "tuple"), Reason: "the largest are named, the others counted in one finding more: a list of thousands helps nobody"},
 		},
 		Cure: []string{
 			"Keep connections and use them again: HTTP keep-alive, a session, a pool. That removes the cause.",

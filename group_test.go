@@ -1,0 +1,44 @@
+package tcpvet_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// What may have moved the time that dates the FIN: the answer to a probe where the
+// keepalive timer runs, else what was sent since the last data came in. A bare FIN
+// leaves lastrcv alone (tcp_fin in net/ipv4/tcp_input.c).
+func TestVague(t *testing.T) {
+	const s = time.Second
+	var all tcpvet.Tally
+	for _, tt := range []struct {
+		name            string
+		facts           tcpvet.Facts
+		timer           tcpvet.TimerKind
+		sent, recv, ack time.Duration
+		want            tcpvet.Vague
+	}{
+		{"a bare FIN", known, tcpvet.TimerNone, 60 * s, 60 * s, s, tcpvet.Vague{}},
+		{"keepalive", known, tcpvet.TimerKeepalive, 61 * s, 60 * s, s, tcpvet.Vague{Total: 1, Probed: 1}},
+		{"keepalive, and data sent last", known, tcpvet.TimerKeepalive, 59 * s, 60 * s, s, tcpvet.Vague{Total: 1, Probed: 1}},
+		{"data came with the FIN", known, tcpvet.TimerKeepalive, 60 * s, s, s, tcpvet.Vague{}},
+		{"written since", known, tcpvet.TimerNone, 2 * s, 60 * s, s, tcpvet.Vague{Total: 1, Written: 1}},
+		{"written and not acknowledged", known, tcpvet.TimerOn, 2 * s, 60 * s, s, tcpvet.Vague{Total: 1, Written: 1}},
+		{"no timers told", known &^ tcpvet.FactTimer, tcpvet.TimerNone, 2 * s, 60 * s, s, tcpvet.Vague{Total: 1}},
+	} {
+		var tally tcpvet.Tally
+		tally.Add(&tcpvet.Socket{
+			Known: tt.facts, State: tcpvet.CloseWait, RecvQ: 1, Timer: tcpvet.Timer{Kind: tt.timer},
+			Info: tcpvet.TCPInfo{LastDataSent: tt.sent, LastDataRecv: tt.recv, LastAckRecv: tt.ack},
+		})
+		if tally.CloseWaitVague != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, tally.CloseWaitVague, tt.want)
+		}
+		all.Merge(&tally)
+	}
+	if want := (tcpvet.Vague{Total: 5, Probed: 2, Written: 2}); all.CloseWaitVague != want {
+		t.Errorf("together %+v, want %+v", all.CloseWaitVague, want)
+	}
+}

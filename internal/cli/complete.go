@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet/manual"
+	"github.com/tcpvet/tcpvet/rules"
+)
+
+// complete gives the words that a flag takes one of.
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// completeList gives the words for a flag that takes several, separated by
+// commas. A shell replaces all that was typed, so what stands before the last
+// comma comes again.
+func completeList(cmd *cobra.Command, flag string, words func() []string) {
+	cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := typed[:strings.LastIndexByte(typed, ',')+1]
+		given := strings.Split(before, ",")
+		var out []string
+		for _, w := range words() {
+			if !slices.Contains(given, w) {
+				out = append(out, before+w)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// completeTopic gives the next word of the topics of the manual. Parts of a topic
+// come once it is named: nobody wants to choose from the claims of the article.
+func completeTopic(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	book := manual.New(rules.All...)
+	names := book.Names()
+	if len(args) > 0 {
+		names = nil
+		for _, t := range book.Topics() {
+			names = append(names, t.Name)
+		}
+	}
+	var out []string
+	for _, name := range names {
+		words := strings.Fields(name)
+		if len(words) <= len(args) || !slices.EqualFunc(args, words[:len(args)], strings.EqualFold) {
+			continue
+		}
+		if next := words[len(args)]; !slices.Contains(out, next) {
+			out = append(out, next)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,60 @@
+package rules_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+	"github.com/tcpvet/tcpvet/rules/ruletest"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+// TestRootStampsDecide fills a range with TIME-WAITs and has timestamps off when it
+// looks. Whether they were on when the connections opened decides whether the
+// kernel connects, and no look can tell: the finding is the same, and only likely.
+func TestRootStampsDecide(t *testing.T) {
+	for _, tt := range []struct {
+		name, opened string
+		want         error
+	}{
+		{"opened with timestamps", "1", nil},
+		{"opened without", "0", unix.EADDRNOTAVAIL},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			kerneltest.Netns(t)
+			s := stage{t}
+			s.sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40009' net.ipv4.tcp_tw_reuse=2 net.ipv4.tcp_timestamps=" + tt.opened)
+			l := s.listen("127.0.0.1:8080", 16)
+			for range 10 {
+				client := s.dial("", "127.0.0.1:8080")
+				server := s.accept(l)
+				s.close(client)
+				s.close(server)
+			}
+			s.listen("127.0.0.1:8081", 16)
+			s.dial("", "127.0.0.1:8081") // so that ss has a tcp_info to print: no rule is skipped
+			s.sh("sysctl -qw net.ipv4.tcp_timestamps=0")
+			time.Sleep(1500 * time.Millisecond) // past tcp_tw_reuse_delay: 1 s, and less than the 60 s that they last
+
+			findings := s.diagnose()
+			for _, rule := range []string{"port-exhaustion", "time-wait-pressure"} {
+				f := find(findings, rule, "127.0.0.1:8080")
+				if f == nil {
+					t.Fatalf("%s finds nothing", rule)
+				}
+				if f.Certainty != tcpvet.Likely || !slices.Contains(f.Detail, vet.StampsUnsureText) {
+					t.Errorf("as if it were sure:\n%s", ruletest.Text(*f))
+				}
+			}
+			addr, family := s.sockaddr("127.0.0.1:8080")
+			if err := unix.Connect(s.open(family), addr); !errors.Is(err, tt.want) {
+				t.Errorf("connect: %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
