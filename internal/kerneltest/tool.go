@@ -23,6 +23,7 @@ var packages = map[string]string{
 	"ss":      "iproute2",
 	"sysctl":  "procps",
 	"tcpdump": "tcpdump",
+	"tshark":  "tshark",
 	"unshare": "util-linux",
 	"bash":    "bash",
 }
