@@ -104,6 +104,13 @@ func DiagnosisOf(c *tcpvet.Census, r vet.Report) Diagnosis {
 	return d
 }
 
+// TrafficDiagnosisOf gives the document of a diagnosis of captures.
+func TrafficDiagnosisOf(t *tcpvet.Traffic, host string, r vet.Report) Diagnosis {
+	return DiagnosisOf(&tcpvet.Census{
+		Taken: t.To, Source: t.Source, Host: tcpvet.Host{Name: host}, Gaps: t.Gaps,
+	}, r)
+}
+
 func (l Lookup) findingOf(f *tcpvet.Finding) Finding {
 	title, detail := sentences(f)
 	out := Finding{
@@ -118,7 +125,7 @@ func (l Lookup) findingOf(f *tcpvet.Finding) Finding {
 		out.Since = Time(*f.Since)
 	}
 	if f.Subject.Service.IsValid() {
-		s := f.Subject.Service.String()
+		s := Endpoint(f.Subject.Service)
 		out.Subject.Service = &s
 	} else if f.Subject.Services > 1 {
 		s := Other

@@ -129,12 +129,7 @@ func Gaps(gaps []tcpvet.Gap) []Gap {
 }
 
 // Endpoint gives "10.0.3.7:8080", "[::1]:80", or Other for the zero value.
-func Endpoint(ap netip.AddrPort) string {
-	if !ap.IsValid() {
-		return Other
-	}
-	return ap.String()
-}
+func Endpoint(ap netip.AddrPort) string { return tcpvet.EndpointText(ap) }
 
 // text gives nil for an empty string: the source had none.
 func text(s string) *string {
