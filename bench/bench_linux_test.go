@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +83,32 @@ func TestMissed(t *testing.T) {
 	for want, r := range map[string]result{"2.10 times": slow, "sum: 4, want 5": wrong, "not measured": unmeasured} {
 		if _, missed := page(time.Now(), []result{r}); len(missed) != 1 || !strings.Contains(missed[0], want) {
 			t.Errorf("missed %q, want %q alone", missed, want)
+		}
+	}
+}
+
+// The recording holds what its title says, by tcpdump's reading.
+func TestTraffic(t *testing.T) {
+	const conversations = 1000
+	path := filepath.Join(t.TempDir(), trafficFile)
+	packets, err := writeTraffic(path, conversations)
+	if err != nil || packets != conversations*85/10 {
+		t.Fatalf("%d packets, %v", packets, err)
+	}
+	tcpdump := kerneltest.Tool(t, "tcpdump")
+	for expr, want := range map[string]int{
+		"":                             conversations * 85 / 10,
+		"tcp[tcpflags] = tcp-syn":      conversations,
+		"tcp[tcpflags] & tcp-rst != 0": conversations / 4,
+		"tcp[tcpflags] & tcp-fin != 0": conversations / 4 * (2 + 2 + 1),
+		"src port 80 and tcp[tcpflags] & tcp-fin != 0": conversations / 4 * 3,
+	} {
+		out, err := exec.Command(tcpdump, "-nr", path, expr).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(out, []byte{'\n'}); got != want {
+			t.Errorf("%q: %d packets, want %d", expr, got, want)
 		}
 	}
 }

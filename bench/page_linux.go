@@ -38,18 +38,30 @@ func page(now time.Time, results []result) (text string, missed []string) {
 				missed = append(missed, fmt.Sprintf("(%s) %s: %s, want %s", r.Letter, c.What, c.Got, c.Want))
 			}
 		}
-		for _, bar := range bars {
-			if bar.letter != r.Letter {
-				continue
-			}
-			line, ok := bar.judge(r)
+		told := func(line string, ok bool) {
 			fmt.Fprintf(&b, "- %s: **%s**\n", line, verdict(ok))
 			if !ok {
 				missed = append(missed, fmt.Sprintf("(%s) %s", r.Letter, strings.ReplaceAll(line, "`", "")))
 			}
 		}
+		for _, bar := range bars {
+			if bar.letter == r.Letter {
+				told(bar.judge(r))
+			}
+		}
+		for _, limit := range limits {
+			if limit.letter == r.Letter {
+				told(limit.judge(r))
+			}
+		}
 	}
 	return b.String(), missed
+}
+
+// judge tells whether the median of a command keeps to the limit.
+func (l limit) judge(r result) (line string, ok bool) {
+	got := medianOf(r.Costs[l.of], l.cost)
+	return fmt.Sprintf("%s of `%s`, at most %s", l.what, l.of, l.text), got > 0 && got <= l.most
 }
 
 func verdict(ok bool) string {

@@ -47,6 +47,9 @@ const (
 	list      = "tcpvet ls"
 	listSS    = "ss -tan"
 	diagnose  = "tcpvet diagnose -o json"
+	pcap      = "tcpvet pcap " + trafficFile
+	pcapShark = "tshark -r " + trafficFile + " -T fields -e tcp.stream -e tcp.completeness"
+	pcapDump  = "tcpdump -r " + trafficFile + " -w /dev/null"
 	fullTuple = "127.0.1.1:9000"
 	fullPorts = 1000
 )
@@ -117,6 +120,12 @@ var populations = []population{
 		},
 		commands: []command{{text: diagnose}, {text: countEach}, {text: count}, {text: countSS}},
 		rounds:   3, check: checkFull,
+	},
+	{
+		letter: "p", title: "a recording of 850,000 packets in 100,000 conversations, closed in four ways",
+		stage:    stageTraffic,
+		commands: []command{{text: pcap}, {text: pcapDump}, {text: pcapShark, once: true}},
+		rounds:   5, check: checkTraffic,
 	},
 }
 
@@ -251,6 +260,20 @@ var bars = []bar{
 	{"b", count, countSS, false, 1.0 / 2},
 	{"d", count, listSS, true, 2},
 	{"d", list, listSS, true, 2},
+	{"p", pcap, pcapShark, false, 1.0 / 20},
+}
+
+// limit is a figure that stands by itself.
+type limit struct {
+	letter, of, what string
+	cost             func(cost) int64
+	most             int64 // in the unit of cost
+	text             string
+}
+
+var limits = []limit{
+	{"p", pcap, "CPU", cpuOf, int64(850 * time.Millisecond), "850 ms: 1 M packets a second"},
+	{"p", pcap, "memory", rssOf, 200_000_000, "200 MB"},
 }
 
 // timeLimit ends a command that does not come back: ss -tanp grows with the

@@ -282,11 +282,13 @@ func (s *stage) shell(ctx context.Context, line string) *exec.Cmd {
 	if args[0] == "tcpvet" {
 		args[0] = filepath.Join(s.Tools, "tcpvet")
 	}
-	return exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = s.Tools
+	return cmd
 }
 
 // measure runs a command and tells what it and its children took: getrusage(2)
-// of what was waited for. Diagnose's status 1 says that it found something.
+// of what was waited for. Status 1 of a verb that judges says that it found something.
 func (s *stage) measure(ctx context.Context, line string) (cost, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
@@ -296,7 +298,7 @@ func (s *stage) measure(ctx context.Context, line string) (cost, error) {
 	began := time.Now()
 	err := cmd.Run()
 	wall := time.Since(began)
-	if err != nil && (cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 || line != diagnose) {
+	if err != nil && (cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 || !judges(line)) {
 		return cost{}, fmt.Errorf("%s: %w: %s", line, err, errs.String())
 	}
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
@@ -307,10 +309,15 @@ func (s *stage) measure(ctx context.Context, line string) (cost, error) {
 	}, nil
 }
 
+// judges tells whether the command has a status for what it found.
+func judges(line string) bool {
+	return strings.HasPrefix(line, "tcpvet diagnose") || strings.HasPrefix(line, "tcpvet pcap")
+}
+
 // answer gives what a command prints.
 func (s *stage) answer(ctx context.Context, line string) ([]byte, error) {
 	out, err := s.shell(ctx, line).Output()
-	if e, ok := errors.AsType[*exec.ExitError](err); ok && (e.ExitCode() != 1 || line != diagnose) {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && (e.ExitCode() != 1 || !judges(line)) {
 		return out, fmt.Errorf("%s: %w: %s", line, err, e.Stderr)
 	} else if !ok && err != nil {
 		return out, fmt.Errorf("%s: %w", line, err)
