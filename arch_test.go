@@ -36,6 +36,10 @@ var house = map[string]room{
 	"source/sourcetest": {may: ". source netns internal/kernel internal/kerneltest", mod: sys + cmp},
 	"netns":             {may: ". source/procfs internal/kernel", mod: sys, tests: "lab"},
 
+	"capture":           {may: ".", pure: true, tests: "capture/recording"},
+	"capture/recording": {may: ". capture", mod: "github.com/klauspost/compress", pure: true, std: "io"},
+	"capture/live":      {may: "capture filter internal/kernel", mod: sys, tests: "capture/recording netns"},
+
 	"filter":  {may: ".", pure: true, std: "os io"}, // /etc/services
 	"vet":     {may: ".", pure: true},
 	"rules":   {may: ". vet rules/*", pure: true, tests: "lab lab/scenarios source source/fold manual"},
@@ -44,7 +48,7 @@ var house = map[string]room{
 	"rules/ruletest": {may: ". vet source source/fold", mod: "github.com/rogpeppe/go-internal"},
 	"manual":         {may: ". vet", pure: true, std: "io io/fs", tests: "rules rules/*"},
 
-	"report":        {may: ". vet manual report/jsonv1", pure: true, std: "io", tests: "rules source/fold"},
+	"report":        {may: ". capture vet manual report/jsonv1", pure: true, std: "io", tests: "rules source/fold capture/recording"},
 	"report/jsonv1": {may: ". vet", pure: true, std: "io", json: true},
 	"store":         {may: ". report/jsonv1", mod: "github.com/klauspost/compress"},
 
@@ -53,7 +57,7 @@ var house = map[string]room{
 
 	"internal/kernel":     {mod: sys},
 	"internal/kerneltest": {may: "internal/kernel", mod: sys},
-	"internal/cli": {may: ". filter lab lab/scenarios manual netns report report/jsonv1 rules source source/* store vet internal/kernel",
+	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns report report/jsonv1 rules source source/* store vet internal/kernel",
 		mod: sys + "github.com/spf13/cobra github.com/spf13/pflag"},
 	"cmd/tcpvet":    {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
 	"docs/generate": {may: "internal/cli manual rules", mod: "github.com/spf13/cobra"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,8 +71,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// plainEnvironment keeps the caller's settings out of what the scripts expect.
+// plainEnvironment keeps the caller's settings out of what the scripts expect,
+// and says where captures are.
 func plainEnvironment(env *testscript.Env) error {
 	env.Setenv("LC_ALL", "C")
-	return nil
+	captures, err := filepath.Abs("../../capture/testdata")
+	env.Setenv("CAPTURES", captures)
+	return err
 }

@@ -54,6 +54,7 @@ func usage(format string, args ...any) error {
 func Main(ctx context.Context, stdio IO, args []string) int {
 	lab.Main(scenarios.All...)
 	root := Command(stdio)
+	strictCompletion(root)
 	root.SetArgs(args)
 	return status(stdio, root.ExecuteContext(ctx))
 }
@@ -86,9 +87,11 @@ It changes nothing: it reads. Every flag can also be set by a variable:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		diagnoseCommand(stdio), countCommand(stdio), lsCommand(stdio), explainCommand(stdio),
-		snapshotCommand(stdio), demoCommand(stdio), versionCommand(stdio),
+		snapshotCommand(stdio), pcapCommand(stdio), captureCommand(stdio),
+		demoCommand(stdio), versionCommand(stdio),
 	)
 	return root
 }

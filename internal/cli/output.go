@@ -18,8 +18,11 @@ type output struct {
 	can    []string
 }
 
+// flags adds the flags for a verb that prints what can names, by default the
+// first, and has them checked before it runs.
 func (o *output) flags(cmd *cobra.Command, can ...string) {
 	o.can = can
+	cmd.PreRunE = func(*cobra.Command, []string) error { return o.check() }
 	cmd.Flags().StringVarP(&o.format, "output", "o", can[0], "how to print: "+strings.Join(can, ", "))
 	cmd.Flags().StringVar(&o.color, "color", "auto", "colour: auto (only on a terminal), always or never")
 	complete(cmd, "output", can...)
@@ -73,6 +76,13 @@ func width(w io.Writer, otherwise int) int {
 func document(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// line prints one JSON document on a line of its own.
+func line(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
