@@ -1,6 +1,7 @@
 package tcpvet
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -161,10 +162,22 @@ func (t *Tally) Merge(o *Tally) {
 func (b *Births) merge(o Births) { b.Last10s += o.Last10s; b.Last60s += o.Last60s }
 
 func older(a, b *Exemplar) *Exemplar {
-	if a == nil || b != nil && b.Age.Low > a.Age.Low {
+	if a == nil || b != nil && b.older(a) {
 		return b
 	}
 	return a
+}
+
+// older orders exemplars by age, and those of one age by what tells them apart:
+// which is shown must not depend on the order in which groups are summed up.
+func (e *Exemplar) older(o *Exemplar) bool {
+	return cmp.Or(
+		cmp.Compare(e.Age.Low, o.Age.Low),
+		cmp.Compare(e.Age.High, o.Age.High),
+		o.Local.Compare(e.Local),
+		o.Remote.Compare(e.Remote),
+		cmp.Compare(o.Cookie, e.Cookie),
+	) > 0
 }
 
 func (t *Tally) share(p Process, n uint32) {

@@ -1,6 +1,8 @@
 package tcpvet_test
 
 import (
+	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -40,5 +42,27 @@ func TestVague(t *testing.T) {
 	}
 	if want := (tcpvet.Vague{Total: 5, Probed: 2, Written: 2}); all.CloseWaitVague != want {
 		t.Errorf("together %+v, want %+v", all.CloseWaitVague, want)
+	}
+}
+
+// Which exemplar is shown does not depend on the order of summing up.
+func TestOldestOfEqualAge(t *testing.T) {
+	at := func(port uint16, low, high time.Duration) *tcpvet.Tally {
+		return &tcpvet.Tally{Oldest: &tcpvet.Exemplar{
+			Local: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), port), Age: tcpvet.Age{Low: low, High: high},
+		}}
+	}
+	all := []*tcpvet.Tally{
+		at(1, time.Minute, time.Minute), at(2, time.Minute, time.Hour), at(3, time.Minute, time.Hour), at(4, time.Second, 2*time.Hour),
+	}
+	for range 20 {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		var sum tcpvet.Tally
+		for _, one := range all {
+			sum.Merge(one)
+		}
+		if got := sum.Oldest.Local.Port(); got != 2 {
+			t.Fatalf("the oldest is that on port %d, want 2", got)
+		}
 	}
 }
