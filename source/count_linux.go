@@ -60,7 +60,7 @@ func (l *netlinked) countNamespace(ctx context.Context, v *visit, c *tcpvet.Cens
 		return nil
 	}
 	defer conn.Close()
-	n, _, st, err := conn.CountStates(ctx, l.fs.SocketCounters)
+	n, short, st, err := conn.CountStates(ctx, l.fs.SocketCounters)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -71,6 +71,11 @@ func (l *netlinked) countNamespace(ctx context.Context, v *visit, c *tcpvet.Cens
 	v.seen++
 	if unsound(st) {
 		c.Gaps = append(c.Gaps, Inconsistent())
+	}
+	if !short {
+		if err := l.crowded(st.Sockets); err != nil {
+			v.gap(f, "some sockets", err)
+		}
 	}
 	t := new(tcpvet.Tally)
 	for s, k := range n {

@@ -33,6 +33,7 @@ type table interface {
 type outcome struct {
 	changed      uint64 // sockets seen to change meanwhile
 	inconsistent bool   // the kernel said that it was
+	sockets      int    // of connections, listeners and the rest, where the table's buckets matter
 }
 
 // fromProcfs holds what procfs and rtnetlink tell beside the sockets.
@@ -161,6 +162,9 @@ func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error
 	}
 	v.seen++
 	v.inconsistent = v.inconsistent || done.inconsistent
+	if err := v.crowded(done.sockets); err != nil {
+		v.gap(f, "some sockets", err)
+	}
 	if done.changed > 0 {
 		v.o.Changed(done.changed)
 	}

@@ -87,7 +87,22 @@ func (netlink) sockets(ctx context.Context, q Query, yield func(*tcpvet.Socket) 
 	}
 	r.Filter = q.Filter
 	st, err := c.Dump(ctx, r, yield)
-	return outcome{changed: uint64(first.Changed + st.Changed), inconsistent: unsound(first) || unsound(st)}, err
+	return outcome{
+		changed: uint64(first.Changed + st.Changed), inconsistent: unsound(first) || unsound(st), sockets: st.Sockets,
+	}, err
+}
+
+// crowded says that the namespace of the calling thread has so many sockets in so
+// few buckets that some may be passed over unseen.
+func (l *live) crowded(sockets int) error {
+	if !sockdiag.Crowded(sockets, 1) { // no table is that small
+		return nil
+	}
+	buckets, err := l.fs.Buckets()
+	if err != nil || !sockdiag.Crowded(sockets, buckets) {
+		return nil // before Linux 6.1 nobody tells, and all share a table sized for the memory
+	}
+	return fmt.Errorf("%d sockets share %d buckets of the kernel's table: while others come and go it may pass over some", sockets, buckets)
 }
 
 // unsound tells whether sockets may be missing, or told twice.

@@ -24,21 +24,21 @@
 //     second report: it knows the last 128 sockets.
 //   - One that leaves the open bucket from before the mark pulls the others
 //     forward, and as many that were not told yet are passed over. Nothing in
-//     the answer shows it. So where a read ends Dump looks the last eight
-//     sockets up, on a second connection: while all are in their places none
+//     the answer shows it. So where a read ends Dump looks the last
+//     16 sockets up, on a second connection: while all are in their places none
 //     can have left from before the mark. Where one is gone, the sockets about
 //     that seam are remembered, and a second walk tells what lies between them
 //     and was not told (Stats.Mended). Where all of them are gone nobody can
 //     tell (Stats.Unsure). Listeners and merely bound sockets cannot be looked
 //     up; their tables are walked again if a read ended inside of them.
-//   - What remains: a bucket with more than eight sockets before the mark; one
+//   - What remains: a bucket with more than 16 sockets before the mark; one
 //     with sockets that were not asked for, by state or Filter, which nobody
 //     can look up; and a misfortune that repeats itself in the second walk.
 //   - The kernel walks buckets of more than 16 sockets in pieces, with the
 //     same effects between pieces, unseen. Its table for connections is big
 //     enough for such buckets to be rare, unless
 //     net.ipv4.tcp_child_ehash_entries makes the namespace a small one of its
-//     own.
+//     own: Crowded says from when on that is no longer rare.
 //   - A socket that changes its state stays in its bucket but may change its
 //     place there, so it is told in the old or the new state, or rarely not
 //     at all. One that was merely bound and connects during the dump moves to

@@ -1,7 +1,6 @@
 package sockdiag
 
 import (
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -12,13 +11,13 @@ import (
 // calling thread is in; the Conn stays there, whichever thread uses it later.
 // EPROTONOSUPPORT means a kernel without CONFIG_INET_DIAG.
 func Dial() (*Conn, error) {
-	aside, err := open()
+	s, err := open()
 	if err != nil {
 		return nil, err
 	}
-	s, err := open()
+	aside, err := open()
 	if err != nil {
-		return nil, errors.Join(err, aside.close())
+		return newConn(s, nil), nil // it can still tell where it is unsure
 	}
 	return newConn(s, newAside(aside)), nil
 }
