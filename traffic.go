@@ -17,6 +17,10 @@ type Traffic struct {
 	Conversations uint64
 	Gaps          []Gap // what could not be read
 
+	// Check is the one file that tcpdump can be asked about, "" for none: it
+	// reads the same from it.
+	Check string
+
 	// Services holds the conversations by their server's endpoint. Those
 	// beyond the bound are summed under the zero AddrPort.
 	Services map[netip.AddrPort]*ServiceTraffic

@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"time"
+
 	"github.com/tcpvet/tcpvet"
 )
 
@@ -11,12 +13,20 @@ func (c *conversation) addFIN(seq uint32, s *Segment, e, p *end) What {
 		if seq != e.finSeq {
 			return IsFIN
 		}
+		if e.is(unseenFIN) && elapsed(e.finAt, s.At) <= reordered*time.Microsecond {
+			e.drop(unseenFIN) // it was only overtaken
+			return IsFIN | OutOfOrder
+		}
 		if e.is(finAcked) && e.state == tcpvet.Unconn && !c.is(wasReset) {
 			// The last ACK passed here, but did not arrive.
 			e.mark(finResent)
 			e.state = tcpvet.LastAck
 		}
 		return IsFIN | Retransmission
+	}
+	e.drop(hiddenOne) // here it is
+	if p.is(hiddenOne) && p != e {
+		c.closedUnseen(e, p) // it sent nothing more, and now e closes too
 	}
 	e.mark(sawFIN)
 	e.finSeq, e.finAt = seq, s.At
@@ -60,8 +70,9 @@ func (c *conversation) acknowledgeFIN(s *Segment, e, p *end) {
 	}
 	p.mark(finAcked)
 	p.finAckedAt = s.At
-	if p == e {
-		return // a socket connected to itself
+	if p == e { // a socket connected to itself
+		e.state = tcpvet.TimeWait
+		return
 	}
 	switch p.state {
 	case tcpvet.FinWait1:
@@ -92,6 +103,30 @@ func (c *conversation) acknowledgeFIN(s *Segment, e, p *end) {
 	}
 }
 
+// closedUnseen enters a FIN of p that did not pass here: e acknowledged its
+// number.
+func (c *conversation) closedUnseen(e, p *end) {
+	p.drop(hiddenOne)
+	p.mark(sawFIN | finAcked | unseenFIN)
+	p.finSeq, p.finAt, p.finAckedAt = p.hidden, p.hiddenAt, p.hiddenAt
+	if !c.is(anyFIN) {
+		c.mark(anyFIN)
+		if p == &c.ends[1] {
+			c.firstFIN = 1
+		}
+		e.mark(ackedFINBefore)
+		p.state = tcpvet.FinWait2
+		if e.state == tcpvet.Established {
+			e.state = tcpvet.CloseWait
+		}
+		return
+	}
+	p.state = tcpvet.Unconn
+	if e.state == tcpvet.FinWait2 {
+		e.state = tcpvet.TimeWait
+	}
+}
+
 // crossed tells whether each end sent its FIN before it had the other's.
 func (c *conversation) crossed() bool {
 	first, second := &c.ends[c.firstFIN], &c.ends[1-c.firstFIN]
@@ -112,7 +147,7 @@ func (c *conversation) ending(d *details) tcpvet.Ending {
 	if c.is(anyFIN) {
 		end.First = c.end(c.firstFIN)
 		switch {
-		case c.crossed():
+		case c.self && first.is(finAcked), c.crossed():
 			end.Kind, end.First = tcpvet.SimultaneousClose, tcpvet.BothEnds
 		case second.is(finWithACK):
 			end.Kind = tcpvet.ThreeWay
@@ -123,9 +158,11 @@ func (c *conversation) ending(d *details) tcpvet.Ending {
 		}
 		if end.Kind == tcpvet.ThreeWay || end.Kind == tcpvet.FourWay {
 			wait := elapsed(first.finAckedAt, second.finAt)
-			end.PassiveWait = d.duration(wait)
-			if end.Kind == tcpvet.FourWay {
-				end.FinWait2 = d.duration(wait)
+			if !second.is(unseenFIN) { // when it was sent is not known
+				end.PassiveWait = d.duration(wait)
+				if end.Kind == tcpvet.FourWay {
+					end.FinWait2 = d.duration(wait)
+				}
 			}
 		}
 	}

@@ -106,6 +106,35 @@ func TestClose(t *testing.T) {
 			0.20 > F. 0 5
 			0.21 < F. 5 1
 			0.22 > .  1 6`, []string{"handshake three-way client none TIME-WAIT UNCONN"}},
+		{"the second FIN was not captured", opened + `
+			1.00 > F. 101 301
+			1.01 < .  301 102
+			1.20 > .  102 302`, []string{"handshake four-way client none TIME-WAIT UNCONN"}},
+		{"nor was the first", opened + `
+			1.01 < .  301 102
+			1.20 < F. 301 102
+			1.20 > .  102 302`, []string{"handshake four-way client none TIME-WAIT UNCONN"}},
+		{"the second FIN comes late", opened + `
+			1.00 > F. 101 301
+			1.01 < .  301 102
+			1.20 > .  102 302
+			1.20 < F. 301 102`, []string{"handshake four-way client none TIME-WAIT UNCONN"}},
+		{"one byte was not captured", opened + `
+			1.01 < .  301 102
+			1.10 > P. 102 301 len=10
+			1.11 < .  301 112
+			1.20 < F. 301 112
+			1.20 > .  112 302`, []string{"handshake half-closed server none CLOSE-WAIT FIN-WAIT-2 close-wait-stuck"}},
+		{"two were not captured: no FIN takes two", opened + `
+			1.00 > F. 101 301
+			1.01 < .  301 102
+			1.20 > .  102 303`, []string{"handshake half-closed client none FIN-WAIT-2 CLOSE-WAIT close-wait-stuck"}},
+		{"a socket connected to itself", `
+			0 > S 100 - from=7001 to=10.0.0.1:7001
+			0 > S. 100 101 from=7001 to=10.0.0.1:7001
+			0 > . 101 101 from=7001 to=10.0.0.1:7001
+			1 > F. 101 101 from=7001 to=10.0.0.1:7001
+			1 > . 102 102 from=7001 to=10.0.0.1:7001`, []string{"simultaneous simultaneous both none TIME-WAIT TIME-WAIT"}},
 		{"a clock that is set back", `
 			9.00 > S  100 -
 			9.01 < S. 300 101
@@ -145,7 +174,17 @@ func TestHTTPIdleClose(t *testing.T) {
 	playScenes(t, []scene{
 		{"after 5 s", response + `
 			5.20 < F. 309 104
-			5.21 > .  104 310`, []string{stuck + " http-idle-close close-wait-stuck"}},
+			5.21 > .  104 310`, []string{stuck + " http-idle-close~ close-wait-stuck"}},
+		{"as it had announced", opened + `
+			0.10 > P. 101 301 data=GET
+			0.20 < P. 301 104 data=HTTP/1.1\x20200\x20OK\r\nconnection:\x20Close\r\n\r\n
+			3.20 < F. 339 104
+			3.21 > .  104 340`, []string{stuck + " close-wait-stuck"}},
+		{"what the body says announces nothing", opened + `
+			0.10 > P. 101 301 data=GET
+			0.20 < P. 301 104 data=HTTP/1.1\x20200\x20OK\r\n\r\nConnection:\x20close
+			3.20 < F. 337 104
+			3.21 > .  104 338`, []string{stuck + " http-idle-close~ close-wait-stuck"}},
 		{"at once", response + `
 			0.90 < F. 309 104
 			0.91 > .  104 310`, []string{stuck + " close-wait-stuck"}},

@@ -57,6 +57,7 @@ const (
 	kept // the server's payload was captured
 	refused
 	wasReset
+	announced // an HTTP response said that the server would close
 )
 
 func (c *conversation) is(f facts) bool { return c.facts&f != 0 }

@@ -6,8 +6,7 @@ package capture
 // within a millisecond. A sender that sends the same again cannot do so within
 // that time, except for duplicate ACKs: so the IP identification must be the
 // same and not 0, or, where there is none (IPv6, or IPv4 that needs none), the
-// interface must be another. The TTL may differ, since a router counts it down
-// in between. Copies do not have to follow each other: a burst may be captured
+// interface must be another, or the TTL, which a router counts down in between. Copies do not have to follow each other: a burst may be captured
 // whole before its copies.
 
 const (
@@ -16,8 +15,8 @@ const (
 )
 
 // passed is a segment: a hash of its numbers in the upper half, then 8 bits of
-// the interface where the IP identification does not tell, then 24 of the time
-// in us. 0 is none.
+// the interface and the TTL where the IP identification does not tell, then 24
+// of the time in us. 0 is none.
 type passed uint64
 
 func (p passed) us() int32 { return int32(uint32(p) << 8) }
@@ -36,7 +35,7 @@ func (r *recent) copied(s *Segment) bool {
 	h = mix(h^0x8ebc6af09c88c6e3, uint64(s.IPID)^0x589965cc75374cc3)
 	p := passed(uint32(h^h>>32)|1)<<32 | passed(uint32(s.At/1000)&0xffffff)
 	if s.IPID == 0 {
-		p |= passed(uint8(s.Interface)) << 24
+		p |= passed(uint8(s.Interface)<<3^s.TTL) << 24
 	}
 	for _, q := range r.seen {
 		if q>>32 != p>>32 || s.IPID == 0 && uint8(q>>24) == uint8(p>>24) {

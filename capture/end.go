@@ -22,6 +22,7 @@ type end struct {
 	isn      uint32 // with sawSYN
 	una      uint32 // with acked: the other end acknowledged all before it (SND.UNA)
 	finSeq   uint32 // with sawFIN: the number of its FIN
+	hidden   uint32 // with hiddenOne: that number
 	window   uint16 // last advertised, unshifted
 	ttl      uint8
 	wscale   uint8
@@ -37,6 +38,7 @@ type end struct {
 
 	firstSYN, lastSYN int64
 	finAt, finAckedAt int64 // its FIN, and the first segment that acknowledged it
+	hiddenAt          int64 // with hiddenOne: when it was acknowledged
 	payloadAt         int64 // its last payload
 
 	silence silence
@@ -71,6 +73,8 @@ const (
 	hasTimes
 	hasFastOpen
 	answeredLate // an end that was closed answered its payload by RST
+	hiddenOne    // one number was acknowledged that did not pass here, and no payload since: a FIN, it may be
+	unseenFIN    // that was a FIN, as what followed shows
 )
 
 func (e *end) is(m marks) bool { return e.has&m != 0 }
@@ -96,7 +100,7 @@ func (e *end) scaledWindow(peer *end) uint32 {
 // hears is called when a segment of the other end passes: whatever was
 // unanswered has been answered, or at least its receiver lives.
 func (e *end) hears() {
-	e.silence.probes, e.silence.resent = 0, 0
+	e.silence.probes, e.silence.resent, e.silence.unnumbered = 0, 0, 0
 }
 
 // afterFIN is what an end sent after it had acknowledged the other's FIN.
@@ -111,6 +115,7 @@ type afterFIN struct {
 type silence struct {
 	probes     uint32 // keepalive probes without an answer
 	resent     uint32 // retransmissions without an answer
+	unnumbered uint32 // ACKs whose own number was not printed: they may have been probes
 	lone       uint32 // with guessed: lone ACKs that will have been probes if nxt is one more
 	firstProbe int64  // or lone ACK
 	lastProbe  int64

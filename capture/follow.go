@@ -71,6 +71,9 @@ func (c *conversation) addStream(s *Segment, e, p *end) What {
 			e.sent.skip(seq, s.At)
 		}
 		what |= IsACK
+		if s.NoSeq {
+			e.silence.unnumbered++
+		}
 		if s.Flags&ACK != 0 && p.is(acked) && p.una == una && s.Ack == una && !p.idle() && p.sent.known && what&(ZeroWindow|WindowUpdate) == 0 {
 			what |= DupACK
 		}
@@ -144,6 +147,7 @@ func (c *conversation) addPayload(seq, n uint32, s *Segment, e, p *end, wasIdle 
 	if probe&KeepaliveProbe != 0 {
 		return 0 // its byte is garbage
 	}
+	e.drop(hiddenOne) // it goes on
 	fresh, again, late := e.sent.take(seq, n, s.At)
 	e.bytes += uint64(fresh)
 	what := IsData
@@ -175,8 +179,11 @@ func (c *conversation) addPayload(seq, n uint32, s *Segment, e, p *end, wasIdle 
 	}
 	if side != c.client && len(s.Payload) > 0 {
 		c.mark(kept)
-		if !c.is(http) && bytes.HasPrefix(s.Payload, []byte("HTTP/1.")) {
+		if bytes.HasPrefix(s.Payload, []byte("HTTP/1.")) {
 			c.mark(http)
+			if saysClose(s.Payload) {
+				c.mark(announced)
+			}
 		}
 	}
 	e.payloadAt, c.lastPayload = s.At, side
@@ -185,6 +192,19 @@ func (c *conversation) addPayload(seq, n uint32, s *Segment, e, p *end, wasIdle 
 		p.mark(gotPayload)
 	}
 	return what
+}
+
+// saysClose tells whether an HTTP response announces that the server closes
+// behind it (RFC 9112 section 9.6).
+func saysClose(response []byte) bool {
+	head, _, _ := bytes.Cut(response, []byte("\r\n\r\n"))
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		name, value, ok := bytes.Cut(line, []byte{':'})
+		if ok && bytes.EqualFold(name, []byte("Connection")) && bytes.EqualFold(bytes.TrimSpace(value), []byte("close")) {
+			return true
+		}
+	}
+	return false
 }
 
 // acknowledge enters the acknowledgment number that e sent to p.
@@ -207,6 +227,10 @@ func (c *conversation) acknowledge(s *Segment, e, p *end) {
 			p.settleGuess(false)
 		}
 	}
+	if p.sent.nxt+1 == a && !p.is(guessed|sawFIN) && p != e && (p.state == tcpvet.Established || p.state == tcpvet.CloseWait) {
+		p.mark(hiddenOne)
+		p.hidden, p.hiddenAt = p.sent.nxt, s.At
+	}
 	p.sent.skip(a, s.At) // it acknowledges what was not captured
 	p.timeACK(a, s)
 	if !p.is(acked) || before(p.una, a) {
@@ -218,5 +242,8 @@ func (c *conversation) acknowledge(s *Segment, e, p *end) {
 	}
 	if p.is(sawFIN) && before(p.finSeq, a) {
 		c.acknowledgeFIN(s, e, p)
+	}
+	if p.is(hiddenOne) && p.state == tcpvet.CloseWait {
+		c.closedUnseen(e, p) // what else would an end send that saw the other's FIN?
 	}
 }

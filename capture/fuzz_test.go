@@ -16,7 +16,8 @@ import (
 // legal are the transitions that one segment can make one end take: those of
 // RFC 9293 figure 5, two of them at once where one segment carries an ACK and a
 // FIN, from "not seen" to where a capture begins in the middle, and back to
-// LAST-ACK where the last ACK was lost.
+// LAST-ACK where the last ACK was lost. A FIN that the capture lost shows when it
+// was acknowledged: from ESTAB to FIN-WAIT-2.
 var legal = func() map[[2]tcpvet.State]bool {
 	const none, established = tcpvet.State(0), tcpvet.Established
 	m := map[[2]tcpvet.State]bool{}
@@ -24,7 +25,7 @@ var legal = func() map[[2]tcpvet.State]bool {
 		none:             {tcpvet.SynSent, tcpvet.SynRecv, established, tcpvet.CloseWait, tcpvet.FinWait1, tcpvet.LastAck},
 		tcpvet.SynSent:   {tcpvet.SynRecv, established, tcpvet.CloseWait, tcpvet.FinWait1, tcpvet.LastAck},
 		tcpvet.SynRecv:   {established, tcpvet.CloseWait, tcpvet.FinWait1, tcpvet.FinWait2, tcpvet.LastAck},
-		established:      {tcpvet.FinWait1, tcpvet.CloseWait, tcpvet.LastAck},
+		established:      {tcpvet.FinWait1, tcpvet.CloseWait, tcpvet.LastAck, tcpvet.FinWait2},
 		tcpvet.FinWait1:  {tcpvet.FinWait2, tcpvet.Closing, tcpvet.TimeWait},
 		tcpvet.FinWait2:  {tcpvet.TimeWait},
 		tcpvet.Closing:   {tcpvet.TimeWait},

@@ -60,13 +60,13 @@ func (n *noter) httpIdle() {
 	idle := time.Duration(c.httpIdle)
 	port := c.ends[1-c.client].addr.Port()
 	usual := !c.is(kept) && (port == 80 || port == 8080)
-	if idle < longIdle || !c.is(http) && !usual || c.crossed() {
+	if idle < longIdle || !c.is(http) && !usual || c.crossed() || c.is(announced) {
 		return
 	}
-	note := tcpvet.Note{Kind: tcpvet.HTTPIdleClose, By: tcpvet.ServerEnd, Count: 1, Took: idle,
-		Text: fmt.Sprintf("The server closed first, %s after its last response: its limit for idle HTTP connections is %s, and the client's must be less.", length(idle), length(idle))}
+	// A server that is stopped closes its idle connections too.
+	note := tcpvet.Note{Kind: tcpvet.HTTPIdleClose, Certainty: tcpvet.Likely, By: tcpvet.ServerEnd, Count: 1, Took: idle,
+		Text: fmt.Sprintf("The server closed first, %s after its last response: that is its limit for idle HTTP connections, unless it was being stopped, and the client's must be less.", length(idle))}
 	if !c.is(http) {
-		note.Certainty = tcpvet.Likely
 		note.Text = fmt.Sprintf("The server closed first, %s after its last data, and port %d is for HTTP: that seems to be its limit for idle connections, and the client's must be less.", length(idle), port)
 	}
 	n.add(note)

@@ -72,7 +72,16 @@ func (n *noter) reset() {
 		n.add(likely(kind, by, fmt.Sprintf("The %s sent an RST and no FIN, %s after the last data that it was sent: it closed, it seems, before it had read that.",
 			by, length(elapsed(p.payloadAt, r.at))), or))
 	case ofLingerZero:
-		n.add(likely(kind, by, fmt.Sprintf("The %s sent an RST in place of a FIN, with no data on its way to it: it closed with SO_LINGER set to 0 s, it seems, or was killed.", by), or))
+		if e.segments == 1 && p.segments == 0 {
+			return // the RST is all that was captured
+		}
+		var more []tcpvet.NoteKind
+		if e.silence.unnumbered > 0 {
+			more = []tcpvet.NoteKind{tcpvet.KeepaliveTimeout, tcpvet.UserTimeout}
+		}
+		note := likely(kind, by, fmt.Sprintf("The %s sent an RST in place of a FIN, with no data on its way to it: it closed with SO_LINGER set to 0 s, it seems, or was killed.", by), or)
+		note.Or = append(note.Or, more...)
+		n.add(note)
 	}
 }
 

@@ -222,7 +222,7 @@ func (c *conversation) opening(d *details) tcpvet.Opening {
 	case !client.is(sawSYN) && !server.is(sawSYN):
 		o.Kind = tcpvet.Midstream
 		return o
-	case !c.answered():
+	case client.is(sawSYN) && !c.answered():
 		o.Kind = tcpvet.Unanswered
 	}
 	if n := client.syns - client.synAcks; n > 1 {

@@ -81,8 +81,12 @@ func script(t testing.TB, text string) (segments []capture.Segment) {
 				s.Options.Has |= capture.HasWScale
 				s.Options.WScale = uint8(number(v, 8))
 			case "data":
-				s.Payload = []byte(v)
-				s.Len = len(v)
+				text, err := strconv.Unquote(`"` + v + `"`) // \x20 is a blank
+				if err != nil {
+					t.Fatalf("script: %q: %v", line, err)
+				}
+				s.Payload = []byte(text)
+				s.Len = len(text)
 			case "noseq":
 				s.NoSeq = true
 			case "from":

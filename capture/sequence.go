@@ -13,7 +13,7 @@ type gap struct {
 
 // maxGaps bounds what is remembered for an end. What belongs into a forgotten
 // gap counts as sent before.
-const maxGaps = 3
+const maxGaps = 6
 
 // reordered is how late a segment may fill a gap and yet only have been
 // overtaken: networks reorder within a few packets, while a sender needs a

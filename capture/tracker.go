@@ -38,6 +38,7 @@ type Stats struct {
 	Conversations uint64 // begun
 	Open          uint64 // of these, not ended so far
 	GivenUp       uint64 // of these, told while open, since MaxOpen were kept
+	Hurried       uint64 // of these, told before they had lingered, for the same reason
 }
 
 // Tracker follows the conversations of a capture. It is not for several
@@ -245,6 +246,8 @@ func (t *Tracker) makeRoom() error {
 	if c == nil {
 		c = t.queue.first(openHead)
 		t.stats.GivenUp++
+	} else {
+		t.stats.Hurried++
 	}
 	return t.tell(c)
 }

@@ -57,8 +57,11 @@ func TestBytes(t *testing.T) {
 			1.0001 > P. 131 301 len=10
 			1.0002 > P. 151 301 len=10
 			1.0003 > P. 171 301 len=10
+			1.0003 > P. 191 301 len=10
+			1.0003 > P. 211 301 len=10
+			1.0003 > P. 231 301 len=10
 			1.0004 > P. 121 301 len=10
-			1.0005 > P. 101 301 len=10`, 50, 1, 1},
+			1.0005 > P. 101 301 len=10`, 80, 1, 1},
 		{"from the middle, before the first", `
 			1.0 > P. 101 301 len=10 from=50000
 			1.0 > P. 91  301 len=10 from=50000`, 10, 1, 0},
@@ -113,6 +116,7 @@ func TestDuplicates(t *testing.T) {
 	}{
 		{"the same IP identification", "1.0000 > P. 101 301 len=10 id=7\n1.0001 > P. 101 301 len=10 id=7", 1},
 		{"behind a router", "1.0000 > P. 101 301 len=10 id=7\n1.0001 > P. 101 301 len=10 id=7 ttl=63 if=2", 1},
+		{"none, behind a router, interfaces not told", "1.0000 > P. 101 301 len=10\n1.0001 > P. 101 301 len=10 ttl=63", 1},
 		{"none, another interface", "1.0000 > P. 101 301 len=10\n1.0001 > P. 101 301 len=10 if=2", 1},
 		{"none, the same interface", "1.0000 > P. 101 301 len=10\n1.0001 > P. 101 301 len=10", 0},
 		{"another IP identification", "1.0000 > P. 101 301 len=10 id=7\n1.0001 > P. 101 301 len=10 id=8", 0},

@@ -69,7 +69,7 @@ It needs CAP_NET_RAW. Exit status: that of pcap; 3 where it could not begin.`,
 	g := cmd.Flags()
 	g.StringVarP(&c.iface, "interface", "i", live.Any, "interface to capture on, any for all")
 	g.StringVar(&c.netns, "netns", "", "network namespace to capture in: a name, an inode or pid:N (default one's own)")
-	g.StringVarP(&c.write, "write", "w", "", "write the packets to `FILE`, as pcap with nanoseconds, too")
+	g.StringVarP(&c.write, "write", "w", "", "write the TCP packets to `FILE`, as pcap with nanoseconds, too")
 	g.Uint64VarP(&c.count, "count", "c", 0, "end after so many packets")
 	g.DurationVar(&c.duration, "duration", 0, "end after this long")
 	g.IntVar(&c.snapLen, "snaplen", 0, fmt.Sprintf("bytes to keep of each packet (default %d, with -w all)", enoughToFollow))
@@ -129,12 +129,12 @@ func (c *capturing) run(ctx context.Context, f *follow) error {
 	}
 	err = f.run(from, capture.TrackerOptions{Dated: true, Linger: liveLinger}, func() error { return nil })
 	st, statsErr := from.live.Stats()
-	if from.writer != nil {
-		err = errors.Join(err, from.writer.Flush())
+	if from.writer != nil && err == nil {
+		err = from.writer.Flush()
 	}
 	f.traffic.Source = "captured on " + c.iface
 	f.traffic.Packets = st.Packets
-	f.unread(c.iface, recording.Stats{Short: st.Short, Malformed: st.Malformed, Trouble: "their headers contradict themselves"})
+	f.unread(c.iface, recording.Stats{Fragments: st.Fragments, Short: st.Short, Malformed: st.Malformed, Trouble: "their headers contradict themselves"})
 	if st.Drops > 0 {
 		f.gap(vet.Counted(st.Drops, "packet"), c.iface, "the kernel dropped them: they came faster than they were read; narrow it by --filter, or give more --buffer")
 	}

@@ -34,10 +34,12 @@ type follow struct {
 	absolute bool
 	utc      bool
 	ladder   bool // one conversation is drawn
+	named    bool // several files: each gets a heading
 
 	selects  *filter.PacketFilter
 	show     shower
 	tracker  *capture.Tracker
+	tagged   bool  // with VLAN tags
 	flushed  int64 // when the output was last flushed, as Segment.At
 	services capture.Services
 	traffic  tcpvet.Traffic
@@ -132,6 +134,19 @@ func (f *follow) idle() error {
 	return f.show.flush()
 }
 
+// heading names the file that what follows is from, where there are several and
+// the lines do not say it.
+func (f *follow) heading(name string) error {
+	if !f.named || f.summary || f.out.format != "table" && f.out.format != "wide" {
+		return nil
+	}
+	if err := f.show.flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(f.stdio.Out, "%s:\n", vet.Plain(name))
+	return err
+}
+
 // feed gives segments: a file or an interface.
 type feed interface {
 	Next(*capture.Segment) error
@@ -171,6 +186,7 @@ func (f *follow) run(from feed, o capture.TrackerOptions, begin func() error) er
 		if !f.selects.Match(s.Src, s.Dst) {
 			continue
 		}
+		f.tagged = f.tagged || s.NumVLANs > 0
 		step, err := t.Add(&s)
 		if err == nil {
 			err = f.show.segment(&s, step)
@@ -191,7 +207,19 @@ func (f *follow) run(from feed, o capture.TrackerOptions, begin func() error) er
 	if st.GivenUp > 0 {
 		f.gap("ends of conversations", o.File, fmt.Sprintf("%s were told before their end: too many were open at once", vet.Counted(st.GivenUp, "conversation")))
 	}
+	if st.Hurried > 0 {
+		f.gap("late segments", o.File, fmt.Sprintf("%s were forgotten less than %s after their end, too many at once: what came later of theirs counts as another",
+			vet.Counted(st.Hurried, "conversation"), vet.Duration(lingers(o))))
+	}
 	return cmp.Or(err, ended)
+}
+
+// lingers is how long the end of a conversation is waited for.
+func lingers(o capture.TrackerOptions) time.Duration {
+	if o.Linger > 0 {
+		return o.Linger
+	}
+	return time.Minute
 }
 
 // span widens the time that the traffic covers.
@@ -208,18 +236,21 @@ func (f *follow) span(c *tcpvet.Conversation) {
 }
 
 func (f *follow) gap(what, where, err string) {
-	f.traffic.Gaps = append(f.traffic.Gaps, tcpvet.Gap{What: what, Where: where, Err: err})
+	f.traffic.Gaps = append(f.traffic.Gaps, tcpvet.Gap{What: what, Where: vet.Plain(where), Err: vet.Plain(err)})
 }
 
 // end prints what follows the last conversation, and gives the exit status.
 func (f *follow) end() error {
-	if f.show == nil {
-		return nil
+	if f.show == nil && f.out.format != "json" && f.out.format != "jsonl" {
+		return nil // nothing was read
 	}
-	if err := f.show.flush(); err != nil {
-		return err
+	if f.show != nil {
+		if err := f.show.flush(); err != nil {
+			return err
+		}
 	}
 	f.traffic.Services = f.services.Traffic()
+	f.traffic.Check = f.checkable()
 	r := vet.RunTraffic(&f.traffic, rules.All)
 	if f.summary {
 		if err := report.Services(f.stdio.Out, f.services.Rows()); err != nil {
@@ -248,6 +279,17 @@ func (f *follow) end() error {
 		return &exit{status: statusFindings}
 	}
 	return nil
+}
+
+// checkable gives the file that tcpdump reads as it was read here, "" for none:
+// tcpdump takes nothing compressed, and needs words of its own for VLANs.
+func (f *follow) checkable() string {
+	t := &f.traffic
+	format, compressed := t.Source, strings.Contains(t.Source, "gzip") || strings.Contains(t.Source, "zstd")
+	if len(t.Files) != 1 || t.Files[0] == "-" || !strings.HasPrefix(format, "pcap") || compressed || f.tagged || !f.selects.All() {
+		return ""
+	}
+	return t.Files[0]
 }
 
 // worst is the severity of the worst finding, 0 for none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,8 @@ many conversations with one service have in common follows as a finding.
 
 In the column first stands who sent the first FIN, or the RST where there was no
 FIN; in close-wait, how long the other end took to close. A note with a question
-mark is likely: the wire does not decide it.
+mark is likely: the wire does not decide it. With -o wide stands the number N that
+--conversation takes; each recording has its own.
 
 Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage, 3 a
 recording was cut, or could not be read: what was readable is printed.`,
@@ -59,10 +61,11 @@ func pcap(ctx context.Context, f *follow, one *closeUp, files []string) error {
 		return err
 	}
 	var bad error
-	for i, name := range files {
-		if name == "-" && i > 0 && files[0] == "-" {
-			return usage("- was given twice: standard input can be read once")
-		}
+	if i := slices.Index(files, "-"); i >= 0 && slices.Contains(files[i+1:], "-") {
+		return usage("- was given twice: standard input can be read once")
+	}
+	f.named = len(files) > 1
+	for _, name := range files {
 		err := f.file(ctx, one, name)
 		var printing *os.PathError // our own output
 		switch {
@@ -93,6 +96,7 @@ func (f *follow) file(ctx context.Context, one *closeUp, name string) error {
 	} else {
 		file, err := os.Open(name)
 		if err != nil {
+			f.gap("recording", shown, err.Error())
 			return err
 		}
 		defer file.Close()
@@ -114,7 +118,10 @@ func (f *follow) file(ctx context.Context, one *closeUp, name string) error {
 			f.show = one
 			return nil
 		}
-		return f.begin(r.Dated())
+		if err := f.begin(r.Dated()); err != nil {
+			return err
+		}
+		return f.heading(shown)
 	})
 	st := r.Stats()
 	f.traffic.Files = append(f.traffic.Files, name)
@@ -138,6 +145,7 @@ func (f *follow) unread(where string, st recording.Stats) {
 	}{
 		{st.Short, "packets of which too little was captured", "their TCP header is not whole: capture with -s 96 at least"},
 		{st.Malformed, "damaged packets", st.Trouble},
+		{st.Fragments, "fragments", "they have no TCP header: what they carry is counted nowhere"},
 		{st.Forgotten, "conversations of the text", "too many at once: their later numbers stayed relative"},
 	} {
 		if part.n > 0 {

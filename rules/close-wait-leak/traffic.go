@@ -133,7 +133,7 @@ func (s *stuck) detail() []string {
 		waited = vet.Duration(s.Longest)
 	}
 	if s.Longest < tcpvet.DefaultPatience {
-		d = append(d, "The capture ended "+waited+" after the first of those FINs, and a slow program may yet close: a longer capture would tell.")
+		d = append(d, "The capture ended "+waited+" after the first of those FINs was acknowledged, and a slow program may yet close: a longer capture would tell.")
 	} else {
 		d = append(d, "The longest had waited for "+waited+" when the capture ended.")
 	}
@@ -145,7 +145,7 @@ func (s *stuck) detail() []string {
 
 // evidence counts FINs with tcpdump: one end sent them, the other did not.
 func (s *stuck) evidence() []tcpvet.Evidence {
-	if !s.numeric() || len(s.traffic.Files) != 1 || s.traffic.Files[0] == "" {
+	if !s.numeric() || s.traffic.Check == "" {
 		return nil
 	}
 	fin := "tcp[tcpflags] & tcp-fin != 0"
@@ -154,7 +154,7 @@ func (s *stuck) evidence() []tcpvet.Evidence {
 	}
 	check := func(dir string) string {
 		return fmt.Sprintf("tcpdump -nr %s '%s and %s host %s and %s port %d' | wc -l",
-			vet.Quote(s.traffic.Files[0]), fin, dir, s.service.Addr(), dir, s.service.Port())
+			vet.Quote(s.traffic.Check), fin, dir, s.service.Addr(), dir, s.service.Port())
 	}
 	return []tcpvet.Evidence{
 		{What: "FINs that the server sent", Got: vet.Count(s.all.FromServer.FINs), Check: check("src")},

@@ -33,7 +33,7 @@ func talks(service string, all, stuck int, by tcpvet.End, longest time.Duration)
 		s.Add(&c)
 	}
 	return &tcpvet.Traffic{
-		Files: []string{"day's.pcap"}, Conversations: uint64(all),
+		Files: []string{"day's.pcap"}, Check: "day's.pcap", Conversations: uint64(all),
 		Services: map[netip.AddrPort]*tcpvet.ServiceTraffic{at: s},
 	}
 }
@@ -59,7 +59,7 @@ func TestTraffic(t *testing.T) {
 		{"ten", talks("10.9.0.2:80", 10, 10, tcpvet.ClientEnd, 5*time.Minute), tcpvet.Warning, tcpvet.Certain,
 			[]string{"the application of 10.9.0.1   to 10.9.0.2:80"}, []string{"10", "0"}},
 		{"twenty in a short capture", talks("10.9.0.2:80", 20, 20, tcpvet.ClientEnd, 59*time.Second), tcpvet.Warning, tcpvet.Likely,
-			[]string{"The capture ended 59 s after the first of those FINs"}, []string{"20", "0"}},
+			[]string{"The capture ended 59 s after the first of those FINs was acknowledged"}, []string{"20", "0"}},
 		{"a server's", talks("[2001:db8::2]:80", 12, 11, tcpvet.ServerEnd, time.Hour), tcpvet.Warning, tcpvet.Certain,
 			[]string{"11 of 12 conversations were closed by the client", "the server   on [2001:db8::2]:80", "EMFILE (24)"}, []string{"1", "12"}},
 	} {
