@@ -4,7 +4,7 @@ import "github.com/tcpvet/tcpvet"
 
 // basics gives the overviews.
 func basics() []Topic {
-	return []Topic{statesTopic(), errnosTopic(), causesTopic(), settingsTopic(), fixTopic(), articleTopic(), filterTopic()}
+	return []Topic{statesTopic(), errnosTopic(), causesTopic(), settingsTopic(), fixTopic(), articleTopic(), filterTopic(), conversationsTopic()}
 }
 
 const stateDrawing = `                    CLOSED  (ss: UNCONN)
