@@ -47,7 +47,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 // What can be wrong with a snapshot as a whole.
 var (
 	// ErrCut is the cause where the last line of a snapshot is missing.
-	ErrCut = errors.New("the file ends before its end line: it was cut; take the snapshot again, or read what there is with --lenient")
+	ErrCut = errors.New("the file ends before its end line: it was cut")
 
 	// ErrMore is the cause where something follows the last line.
 	ErrMore = errors.New("the snapshot has ended, and more follows: read each snapshot on its own")
@@ -104,6 +104,8 @@ func (s *Reader) Each(o tcpvet.Observer) error {
 		var fault *LineError
 		switch {
 		case err == nil:
+		case errors.Is(err, ErrCut) && !s.Lenient:
+			return fmt.Errorf("%w; take the snapshot again, or read what there is with --lenient", err)
 		case !errors.As(err, &fault), !s.Lenient:
 			return err
 		case errors.Is(err, ErrCut):

@@ -109,9 +109,17 @@ func TestFaults(t *testing.T) {
 		if errors.Is(err, store.ErrCut) != test.cut {
 			t.Errorf("%s: cut is %v: %v", name, !test.cut, err)
 		}
+		if advised := err != nil && strings.Contains(err.Error(), "--lenient"); advised != test.cut {
+			t.Errorf("%s: --lenient is advised: %v: %v", name, advised, err)
+		}
 		h, err := read(true)
 		if gaps := h.gaps(); err != nil || h.sockets() != test.sockets || len(gaps) != test.gaps {
 			t.Errorf("%s, leniently: %d sockets, gaps %v, %v; want %d and %d", name, h.sockets(), gaps, err, test.sockets, test.gaps)
+		}
+		for _, g := range h.gaps() {
+			if strings.Contains(g.Err, "--lenient") {
+				t.Errorf("%s, leniently: advises what is done: %v", name, g)
+			}
 		}
 	}
 }

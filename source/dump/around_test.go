@@ -1,10 +1,13 @@
 package dump
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 const (
@@ -45,6 +48,9 @@ func TestAround(t *testing.T) {
 			{"```\n", "```\n"},
 			{"```console\n$ some command\n", "```\n\n"},
 			{"  ```text\n", "  ```\n"},
+			{"", "^C\n"},
+			{"$ watch ss -tan\n^C\n", "^C\nme@host:~$ date\nTue\n"},
+			{"", "^Cme@host:~$ \n"},
 			{"~~~\n", "~~~\n"},
 			{"{noformat}\n", "{noformat}\n"},
 			{"{code:bash}\n", "{code}\n"},
@@ -64,6 +70,55 @@ func TestAround(t *testing.T) {
 				if got := briefs(collect(t, d)); !slices.Equal(got, []string{table.want}) {
 					t.Errorf("%s: read %q, for\n%s", table.name, got, text)
 				}
+			}
+		}
+	}
+}
+
+// TestPlain reads what a terminal, a web page and an editor have made of a dump as
+// what it was.
+func TestPlain(t *testing.T) {
+	const bell = "\x1b[01;31m\x1b[K"
+	for _, table := range []struct{ text, want string }{
+		{ssHead + ssLine, ssSame},
+		{ncHead + ncLine, ssSame},
+		{lsofTable, ssSame + " by 5"},
+		{tcpHead + tcpRow, "CLOSE-WAIT 127.0.0.1:8080 127.0.0.2:52510 1 0"},
+	} {
+		for name, made := range map[string]string{
+			"CRLF":         strings.ReplaceAll(table.text, "\n", "\r\n"),
+			"CR CR LF":     strings.ReplaceAll(table.text, "\n", "\r\r\n"),
+			"NBSP":         strings.ReplaceAll(table.text, " ", "\u00a0"),
+			"ss --color":   strings.ReplaceAll(strings.ReplaceAll(table.text, "ESTAB", "\x1b[01;36mESTAB"), "\n", "\x1b[0m\n"),
+			"grep --color": strings.ReplaceAll(table.text, "80", bell+"80\x1b[m\x1b[K"),
+			"truecolor":    strings.ReplaceAll(table.text, "0 ", "\x1b[38:2::1:2:3m0\x1b[39;49m "),
+			"both":         strings.ReplaceAll(strings.ReplaceAll(table.text, "0", bell+"0\x1b[m"), " ", "\u00a0\x1b[K"),
+		} {
+			if _, c := read(t, made); !slices.Equal(briefs(c), []string{table.want}) {
+				t.Errorf("%s: read %q, for\n%q", name, briefs(c), made)
+			}
+		}
+	}
+	for _, moved := range []string{"\x1b[1;5H", "\x1b[1;5H\x1b[m", "\x1b[2J", "\x1b", "\x1b[", "\x1b[3", "\x1bm"} {
+		_, err := Parse(strings.NewReader(ssHead+strings.Replace(ssLine, ":80", ":8"+moved+"0", 1)), Options{})
+		var e *LineError
+		if !errors.As(err, &e) || e.Line != 2 {
+			t.Errorf("%q: %v, not an error of line 2", moved, err)
+		}
+	}
+}
+
+// TestUTF16 says what a text in UTF-16 needs, strictly and not.
+func TestUTF16(t *testing.T) {
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		var text []byte
+		for _, u := range utf16.Encode([]rune("\ufeff" + ssHead + ssLine)) {
+			text = order.AppendUint16(text, u)
+		}
+		for _, lenient := range []bool{false, true} {
+			_, err := Parse(bytes.NewReader(text), Options{Lenient: lenient})
+			if err == nil || !strings.Contains(err.Error(), "UTF-16; save it as UTF-8") {
+				t.Errorf("%v, lenient %v: %v", order, lenient, err)
 			}
 		}
 	}

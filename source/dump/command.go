@@ -24,9 +24,12 @@ func (c *command) notTCP() bool  { return c.others && !c.tcp }
 
 // typed finds a command of a known kind in a line such as
 // "root@web1:~# ss -tan", or in one that begins with it. ok is true also for a
-// prompt with another command or none; runs tells that there is one.
+// prompt with another command or none, and for ^C; runs tells that there is one.
 func typed(b []byte) (c command, runs, ok bool) {
+	// What ended the command stands where it was typed, before the next prompt.
+	b, stopped := bytes.CutPrefix(trim(b), []byte("^C"))
 	rest, ok := behindPrompt(b)
+	ok = ok || stopped && len(trim(b)) == 0
 	w := words{rest: rest}
 	for range 16 {
 		word := w.next()

@@ -205,14 +205,14 @@ func addrOf(b *[16]byte, v4 bool) netip.Addr {
 }
 
 // Parse reads one dump to its end. Lines before it that say something else (a
-// prompt, the command, a sentence), blank lines, fences of code and what the
+// prompt, the command, a sentence), blank lines, fences of code, colours and what the
 // commands print to their standard error are passed over, and after it a prompt
 // with what another command printed. Where the dump is quoted as in mail, each of
 // its lines has to be.
 //
 // The error is ErrEmpty or ErrUnrecognised where there is nothing to read, or
 // says that the text is not, or need not be, about TCP; a *LineError where a line
-// cannot be read; one of ErrCut; and otherwise that of r. A second dump in the
+// cannot be read; one of ErrCut, or of UTF-16; and otherwise that of r. A second dump in the
 // same text is such a line, since it would count the sockets twice.
 func Parse(r io.Reader, opt Options) (*Dump, error) {
 	p := parser{opt: opt, dump: &Dump{ports: opt.Ports}}

@@ -15,6 +15,9 @@ const maxLine = 1 << 20 // with its newline
 // shownText is how much of a damaged line an error shows.
 const shownText = 80
 
+// errUTF16 says what PowerShell and the editor of Windows may have made of a text.
+var errUTF16 = errors.New("the text is in UTF-16; save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8")
+
 var errLong = fmt.Errorf("the line is longer than %d bytes", maxLine)
 
 // LineError says which line of the text cannot be read, and why.
@@ -92,11 +95,57 @@ func (l *lines) next() bool {
 	}
 	l.n++
 	if l.n == 1 {
+		if bytes.HasPrefix(part, []byte("\xff\xfe")) || bytes.HasPrefix(part, []byte("\xfe\xff")) {
+			l.n, l.err = 0, errUTF16
+			return false
+		}
 		part = bytes.TrimPrefix(part, []byte("\xef\xbb\xbf")) // what Windows puts before UTF-8
 	}
 	l.text, l.whole = bytes.CutSuffix(part, []byte{'\n'})
-	l.text = bytes.TrimSuffix(l.text, []byte{'\r'})
+	l.text = plain(bytes.TrimSuffix(l.text, []byte{'\r'}))
 	return true
+}
+
+// plain takes what colours a text out of a line, in place, and makes blanks of what
+// web pages and mail put for them (U+00A0). Colours are CSI ... m, as of ss and grep,
+// and CSI K of grep, which clears the rest of the line (ECMA-48, 8.3.117 and 8.3.41).
+// What moves the cursor stays and damages the line: it is not what was on the screen.
+func plain(b []byte) []byte {
+	const escape = 0x1b
+	noBreak := []byte("\u00a0")
+	if bytes.IndexByte(b, escape) < 0 && !bytes.Contains(b, noBreak) {
+		return b
+	}
+	kept := b[:0]
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == escape && colour(b[i:]) > 0:
+			i += colour(b[i:]) - 1
+		case bytes.HasPrefix(b[i:], noBreak):
+			kept = append(kept, ' ')
+			i++
+		default:
+			kept = append(kept, b[i])
+		}
+	}
+	return kept
+}
+
+// colour gives the length of the colour that b begins with behind its escape, 0 for
+// none.
+func colour(b []byte) int {
+	if len(b) < 2 || b[1] != '[' {
+		return 0
+	}
+	for i, c := range b[2:] {
+		switch {
+		case c == 'm', c == 'K':
+			return i + 3
+		case (c < '0' || c > '9') && c != ';' && c != ':':
+			return 0
+		}
+	}
+	return 0
 }
 
 // words cuts a line at white space.
