@@ -14,16 +14,19 @@ import (
 	"github.com/tcpvet/tcpvet/vet"
 )
 
-// TestRootStampsDecide fills a range with TIME-WAITs and has timestamps off when it
-// looks. Whether they were on when the connections opened decides whether the
-// kernel connects, and no look can tell: the finding is the same, and only likely.
+// TestRootStampsDecide fills a range with TIME-WAITs. Whether timestamps were on when
+// the connections opened decides whether the kernel connects, and no look can tell:
+// the findings are the same, and only likely. While timestamps are on nothing warns:
+// they nearly always were.
 func TestRootStampsDecide(t *testing.T) {
 	for _, tt := range []struct {
-		name, opened string
-		want         error
+		name, opened, now string
+		want              error
 	}{
-		{"opened with timestamps", "1", nil},
-		{"opened without", "0", unix.EADDRNOTAVAIL},
+		{"on, then off", "1", "0", nil},
+		{"always off", "0", "0", unix.EADDRNOTAVAIL},
+		{"always on", "1", "1", nil},
+		{"off, then on", "0", "1", unix.EADDRNOTAVAIL},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			kerneltest.Netns(t)
@@ -38,17 +41,30 @@ func TestRootStampsDecide(t *testing.T) {
 			}
 			s.listen("127.0.0.1:8081", 16)
 			s.dial("", "127.0.0.1:8081") // so that ss has a tcp_info to print: no rule is skipped
-			s.sh("sysctl -qw net.ipv4.tcp_timestamps=0")
+			s.sh("sysctl -qw net.ipv4.tcp_timestamps=" + tt.now)
 			time.Sleep(1500 * time.Millisecond) // past tcp_tw_reuse_delay: 1 s, and less than the 60 s that they last
 
 			findings := s.diagnose()
-			for _, rule := range []string{"port-exhaustion", "time-wait-pressure"} {
-				f := find(findings, rule, "127.0.0.1:8080")
-				if f == nil {
-					t.Fatalf("%s finds nothing", rule)
+			exhausted := find(findings, "port-exhaustion", "127.0.0.1:8080")
+			if exhausted == nil {
+				t.Fatal("port-exhaustion finds nothing")
+			}
+			pressed := find(findings, "time-wait-pressure", "127.0.0.1:8080")
+			if tt.now == "0" {
+				if pressed == nil {
+					t.Fatal("time-wait-pressure finds nothing")
 				}
-				if f.Certainty != tcpvet.Likely || !slices.Contains(f.Detail, vet.StampsUnsureText) {
-					t.Errorf("as if it were sure:\n%s", ruletest.Text(*f))
+				for _, f := range []*tcpvet.Finding{exhausted, pressed} {
+					if f.Certainty != tcpvet.Likely || !slices.Contains(f.Detail, vet.StampsUnsureText) {
+						t.Errorf("as if it were sure:\n%s", ruletest.Text(*f))
+					}
+				}
+			} else {
+				if exhausted.Severity != tcpvet.Info || exhausted.Certainty != tcpvet.Likely || exhausted.Kind != "reuse-unsure" {
+					t.Errorf("no likely info of reuse-unsure:\n%s", ruletest.Text(*exhausted))
+				}
+				if pressed != nil {
+					t.Errorf("a warning of what nearly always is well:\n%s", ruletest.Text(*pressed))
 				}
 			}
 			addr, family := s.sockaddr("127.0.0.1:8080")

@@ -29,7 +29,9 @@ func ReuseDelay(c *tcpvet.Census, t tcpvet.Tuple) (delay time.Duration, on bool)
 // StampsUnsure tells that TIME-WAITs of this tuple, which count as taken since
 // timestamps are off, may be reused all the same. The kernel goes by the stamp
 // that each has from its connection (tw_ts_recent_stamp in kernel function
-// tcp_twsk_unique), and one that was opened while they were on keeps them.
+// tcp_twsk_unique), and one that was opened while they were on keeps them. The
+// other way round, what was opened while they were off is not reused though they
+// are on now: that may be so of all that counts as reusable (Budget.ReusableTimeWait).
 func StampsUnsure(c *tcpvet.Census, t tcpvet.Tuple) bool {
 	if b := c.Tuples[t]; b == nil || b.Taken[tcpvet.TimeWait] == 0 || !ReuseKnown(c, t.Netns) {
 		return false

@@ -37,7 +37,7 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Detail = append(f.Detail, "Whether the kernel would reuse the TIME-WAITs is not known here, so all of them count as taken.")
 	}
 	if s.unsure {
-		f.Detail = append(f.Detail, fmt.Sprintf("That the TIME-WAITs are reused needs timestamps at the peer too, which nothing here tells: without them %s.", s.leftWithout()))
+		f.Detail = append(f.Detail, s.unsureText())
 	}
 	enter, ok := vet.Enter(c, s.tuple.Netns, s.first())
 	if ok {
@@ -45,6 +45,16 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 	}
 	f.Remedies = s.remedies(c, enter, ok)
 	return f
+}
+
+// unsureText says what the reuse of the TIME-WAITs rests on. The kernel goes by the
+// stamp that each has from its connection (tw_ts_recent_stamp in kernel function
+// tcp_twsk_unique), which no dump shows.
+func (s *shortage) unsureText() string {
+	if s.peer {
+		return fmt.Sprintf("That the TIME-WAITs are reused needs timestamps at the peer too, which nothing here tells: without them %s.", s.leftWithout())
+	}
+	return fmt.Sprintf("Timestamps are on now; TIME-WAITs of connections that were opened while net.ipv4.tcp_timestamps was 0 are not reused, and nothing here tells them apart: if all are such, %s.", s.leftWithout())
 }
 
 func (s *shortage) leftWithout() string {

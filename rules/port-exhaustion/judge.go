@@ -17,6 +17,7 @@ type shortage struct {
 	kind     string
 	holders  []share // who holds its ports, the most first
 	unsure   bool    // whether the reusable TIME-WAITs are reused decides whether the ports last
+	peer     bool    // that takes timestamps at another host too
 }
 
 // share is how many connections of a tuple one process holds.
@@ -49,8 +50,8 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		if h.Taken > 0 {
 			s.severity, s.kind = grade(h)
 		}
-		if s.severity < tcpvet.Critical && s.ifNotReused() < gone && asksPeer(now, t) {
-			s.unsure = true
+		if _, on := vet.ReuseDelay(now, t); on && s.severity < tcpvet.Critical && s.ifNotReused() < gone {
+			s.unsure, s.peer = true, away(now, t)
 			if s.severity == 0 {
 				s.severity, s.kind = tcpvet.Info, "reuse-unsure"
 			}
@@ -128,11 +129,10 @@ func (s *shortage) ifNotReused() float64 {
 // without is how many ports are left if no TIME-WAIT is reused.
 func (s *shortage) without() int { return max(s.Left-int(s.budget.ReusableTimeWait), 0) }
 
-// asksPeer tells that TIME-WAITs of the tuple are reused only if the peer uses
-// timestamps, and that the peer is not this kernel.
-func asksPeer(c *tcpvet.Census, t tcpvet.Tuple) bool {
+// away tells that the peer is not this kernel, whose settings are known.
+func away(c *tcpvet.Census, t tcpvet.Tuple) bool {
 	remote := t.Remote.Addr()
-	if _, on := vet.ReuseDelay(c, t); !on || t.Local.IsLoopback() || remote.IsLoopback() || remote == t.Local {
+	if t.Local.IsLoopback() || remote.IsLoopback() || remote == t.Local {
 		return false
 	}
 	return !slices.ContainsFunc(c.Netns[t.Netns].Addresses, func(a tcpvet.Address) bool { return a.Prefix.Addr() == remote })

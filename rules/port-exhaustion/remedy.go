@@ -24,6 +24,14 @@ func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Re
 	info := c.Processes[s.first()]
 	code := func(text, run string) tcpvet.Remedy { return tcpvet.Advise{Code: true, Text: text, Run: run} }
 	var out []tcpvet.Remedy
+	if s.kind == "reuse-unsure" && !s.peer {
+		return append(out,
+			tcpvet.Advise{
+				Text: "if connect() fails with EADDRNOTAVAIL (99) all the same, net.ipv4.tcp_timestamps was switched on lately: wait 60 s, and no TIME-WAIT from before is left",
+				Run:  "tcpvet explain tcp_timestamps",
+			},
+			code("keep connections open and use them again: then it does not matter", "tcpvet explain time-wait"))
+	}
 	if s.kind == "reuse-unsure" {
 		look := "tcpvet explain time-wait"
 		if ok {
