@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tcpvet/tcpvet"
@@ -88,6 +89,20 @@ func (e Not) reach() reach {
 func (e And) needs() tcpvet.Facts { return needs(e) }
 func (e Or) needs() tcpvet.Facts  { return needs(e) }
 func (e Not) needs() tcpvet.Facts { return e.X.needs() }
+
+// holds tells whether a term for which is is true stands anywhere in e.
+func holds(e Expr, is func(Expr) bool) bool {
+	inside := func(x Expr) bool { return holds(x, is) }
+	switch e := e.(type) {
+	case And:
+		return slices.ContainsFunc(e, inside)
+	case Or:
+		return slices.ContainsFunc(e, inside)
+	case Not:
+		return inside(e.X)
+	}
+	return is(e)
+}
 
 func needs(parts []Expr) tcpvet.Facts {
 	var f tcpvet.Facts

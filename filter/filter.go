@@ -89,8 +89,15 @@ func Parse(args []string) (*Filter, error) {
 }
 
 // Match tells whether the filter selects s. It does not allocate.
-func (f *Filter) Match(s *tcpvet.Socket) bool {
-	return f == nil || f.expr == nil || f.expr.Judge(s) == True
+func (f *Filter) Match(s *tcpvet.Socket) bool { return f.Judge(s) == True }
+
+// Judge is True for a socket that the filter selects, and Unknown for one of which
+// the source did not tell enough to say. It does not allocate.
+func (f *Filter) Judge(s *tcpvet.Socket) Truth {
+	if f == nil || f.expr == nil {
+		return True
+	}
+	return f.expr.Judge(s)
 }
 
 // All tells whether the filter was made to select all sockets: whether it is
@@ -128,6 +135,23 @@ func (f *Filter) Needs() tcpvet.Facts {
 		return 0
 	}
 	return f.needs
+}
+
+// Wants names the facts that are worth an effort to a source: Needs, and what makes
+// the answer better where the source has it. By tcp_info a connection shows that it
+// was accepted from a listener that was closed since; roles are told without it too.
+func (f *Filter) Wants() tcpvet.Facts {
+	if holds(f.Expr(), func(e Expr) bool { _, is := e.(RoleIs); return is }) {
+		return f.Needs() | tcpvet.FactInfo
+	}
+	return f.Needs()
+}
+
+// NamesLink tells that the filter asks for the link of an address. No fact stands
+// for it: a source may tell the links of some sockets, and one that it does not tell
+// is no different from none (Socket.Interface is 0).
+func (f *Filter) NamesLink() bool {
+	return holds(f.Expr(), func(e Expr) bool { h, is := e.(Host); return is && h.Link != 0 })
 }
 
 // Bytecode gives a program for the attribute INET_DIAG_REQ_BYTECODE with which

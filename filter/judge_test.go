@@ -251,7 +251,9 @@ func TestNeeds(t *testing.T) {
 		text string
 		want tcpvet.Facts
 	}{
-		{"state close-wait src 10.0.0.1 sport 80 role client", 0},
+		{"state close-wait src 10.0.0.1 sport 80", 0},
+		{"dst [fe80::1%2]", 0},
+		{"state close-wait and not role client", tcpvet.FactListeners | tcpvet.FactPortRange},
 		{"recvq > 0", tcpvet.FactQueues | tcpvet.FactBacklog},
 		{"sendq > 0", tcpvet.FactQueues | tcpvet.FactBacklogMax},
 		{"not (uid = 0 or inode = 0)", tcpvet.FactUID | tcpvet.FactInode},
@@ -261,6 +263,41 @@ func TestNeeds(t *testing.T) {
 	} {
 		if got := mustParse(t, row.text).Needs(); got != row.want {
 			t.Errorf("Needs of %q are %v, want %v", row.text, got, row.want)
+		}
+	}
+}
+
+// TestWants has a role ask for tcp_info, which it does not need: a source without it
+// leaves nothing unanswered.
+func TestWants(t *testing.T) {
+	const role = tcpvet.FactListeners | tcpvet.FactPortRange | tcpvet.FactInfo
+	for _, row := range []struct {
+		text string
+		want tcpvet.Facts
+	}{
+		{"", 0},
+		{"state close-wait src 10.0.0.1", 0},
+		{"uid 0", tcpvet.FactUID},
+		{"role client", role},
+		{"uid 0 or not (src :1 and role server)", role | tcpvet.FactUID},
+	} {
+		if got := mustParse(t, row.text).Wants(); got != row.want {
+			t.Errorf("Wants of %q are %v, want %v", row.text, got, row.want)
+		}
+	}
+	if got := (*Filter)(nil).Wants(); got != 0 {
+		t.Errorf("Wants of no filter are %v", got)
+	}
+}
+
+func TestNamesLink(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "dst [fe80::1]": false, "role client": false,
+		"dst [fe80::1%2]": true, "uid 0 or not (src [fe80::1%2] and sport 80)": true,
+	} {
+		f := mustParse(t, text)
+		if got := f.NamesLink(); got != want {
+			t.Errorf("NamesLink of %q is %v", text, got)
 		}
 	}
 }

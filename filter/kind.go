@@ -13,8 +13,11 @@ func (e RoleIs) Judge(s *tcpvet.Socket) Truth {
 	return truth(s.Role == tcpvet.Role(e))
 }
 
-func (RoleIs) reach() reach        { return anywhere }
-func (RoleIs) needs() tcpvet.Facts { return 0 }
+func (RoleIs) reach() reach { return anywhere }
+
+// needs holds what roles are told by: without listeners, or by the range that Linux
+// has by default, some are wrong.
+func (RoleIs) needs() tcpvet.Facts { return tcpvet.FactListeners | tcpvet.FactPortRange }
 
 func (e RoleIs) String() string { return "role " + tcpvet.Role(e).String() }
 

@@ -20,7 +20,8 @@ import (
 // CountWords are what sockets can be counted by.
 var CountWords = []string{"state", "process", "container", "netns", "service", "role", "local"}
 
-// CountNeeds gives the facts that counting by these words rests on.
+// CountNeeds gives the facts that make counting by these words worth most. A source
+// that has not all of them can still count.
 func CountNeeds(by []string) tcpvet.Facts {
 	var f tcpvet.Facts
 	for _, word := range by {
@@ -30,7 +31,8 @@ func CountNeeds(by []string) tcpvet.Facts {
 		case "container":
 			f |= tcpvet.FactHolders | tcpvet.FactContainers
 		case "service", "role":
-			f |= tcpvet.FactListeners | tcpvet.FactPortRange
+			// tcp_info shows what was accepted from a listener that was closed.
+			f |= tcpvet.FactListeners | tcpvet.FactPortRange | tcpvet.FactInfo
 		}
 	}
 	return f

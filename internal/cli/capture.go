@@ -64,7 +64,8 @@ It needs CAP_NET_RAW. Exit status: that of pcap; 3 where it could not begin.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), f) },
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), f) },
 	}
 	g := cmd.Flags()
 	g.StringVarP(&c.iface, "interface", "i", live.Any, "interface to capture on, any for all")

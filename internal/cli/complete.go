@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tcpvet/tcpvet/filter"
 	"github.com/tcpvet/tcpvet/manual"
 	"github.com/tcpvet/tcpvet/rules"
 )
@@ -30,6 +31,12 @@ func completeList(cmd *cobra.Command, flag string, words func() []string) {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	})
+}
+
+// completeFilter gives the next word of a FILTER. What is no word of its language, as
+// an address, is no file either.
+func completeFilter(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return filter.Next(args), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeTopic gives the next word of the topics of the manual. Parts of a topic

@@ -29,6 +29,7 @@ not ( dport = :80 ). See tcpvet explain filter.`,
   tcpvet count --by process,state
   tcpvet count --by service state close-wait
   netstat -an | tcpvet count --from -`,
+		ValidArgsFunction: completeFilter,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(by) == 0 {
 				return usage("--by needs a word: some of %s", strings.Join(report.CountWords, ", "))

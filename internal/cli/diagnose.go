@@ -51,7 +51,8 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
   tcpvet diagnose -o json | jq '.findings[].title'
   ss -tanp | tcpvet diagnose --from - --port-range 32768-60999
   tcpvet diagnose --from before.jsonl --from now.jsonl`,
-		RunE: func(cmd *cobra.Command, args []string) error { return diagnose(cmd.Context(), l, o, j, args) },
+		ValidArgsFunction: completeFilter,
+		RunE:              func(cmd *cobra.Command, args []string) error { return diagnose(cmd.Context(), l, o, j, args) },
 	}
 	f := cmd.Flags()
 	f.DurationVar(&j.patience, "patience", tcpvet.DefaultPatience, "how long something may take before it is called stuck")

@@ -87,6 +87,10 @@ type selection struct {
 	pids       map[int32]bool
 	comms      map[string]bool
 	containers []string
+
+	// unlinked counts the sockets that the filter may mean, had the source told
+	// which link their address is on.
+	unlinked int
 }
 
 // selection reads the filter in args and the flags that narrow.
@@ -135,7 +139,7 @@ func (s *selection) query() source.Query {
 	if states == 0 {
 		states = tcpvet.SetOf(tcpvet.Unconn) // nothing can match, and no TCP socket is in that state
 	}
-	q := source.Query{States: states, Want: s.filter.Needs(), Filter: s.filter.Bytecode()}
+	q := source.Query{States: states, Want: s.filter.Wants(), Filter: s.filter.Bytecode()}
 	if !s.holderless() {
 		q.Want |= tcpvet.FactHolders
 	}
@@ -165,27 +169,42 @@ func (s *selection) blindSpots(src source.Source, states tcpvet.StateSet) []tcpv
 	return append(gaps, s.unanswered(src)...)
 }
 
-// unanswered gives the gap where the filter asks for what src cannot tell.
+// unanswered gives the gaps where the filter asks for what src cannot tell, or did
+// not of some sockets.
 func (s *selection) unanswered(src source.Source) []tcpvet.Gap {
 	needs := s.filter.Needs()
-	missing := needs &^ src.Facts(needs)
-	if missing == 0 {
-		return nil
+	const what = "sockets that the filter may mean"
+	var gaps []tcpvet.Gap
+	if missing := needs &^ src.Facts(needs); missing != 0 {
+		gaps = append(gaps, tcpvet.Gap{What: what, Err: fmt.Sprintf("it asks for %s, which %s cannot tell", missing, src.Name())})
 	}
-	return []tcpvet.Gap{{
-		What: "sockets that the filter may mean", Err: fmt.Sprintf("it asks for %s, which %s cannot tell", missing, src.Name()),
-	}}
+	if s.unlinked > 0 {
+		gaps = append(gaps, tcpvet.Gap{
+			What: what, Count: s.unlinked,
+			Err: fmt.Sprintf("it asks for the link of an address, which %s does not tell; leave out what follows %% for every link", src.Name()),
+		})
+	}
+	return gaps
 }
 
 // match tells whether the socket is selected.
 func (s *selection) match(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
-	if s.states != 0 && !s.states.Has(sock.State) || !s.filter.Match(sock) {
+	if s.states != 0 && !s.states.Has(sock.State) {
 		return false
 	}
-	if s.holderless() {
-		return true
+	switch s.filter.Judge(sock) {
+	case filter.True:
+		return s.matchHolders(sock, info)
+	case filter.Unknown:
+		if sock.Interface == 0 && s.filter.NamesLink() && s.matchHolders(sock, info) {
+			s.unlinked++
+		}
 	}
-	if s.matchHolder(sock.Holder, info) {
+	return false
+}
+
+func (s *selection) matchHolders(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
+	if s.holderless() || s.matchHolder(sock.Holder, info) {
 		return true
 	}
 	for _, p := range sock.SharedWith {
@@ -359,6 +378,7 @@ func (l *look) take(ctx context.Context, src source.Source, q source.Query, sel 
 	end := func() {}
 	opt.Watch = func(o tcpvet.Observer) tcpvet.Observer {
 		end() // of a look that has to be taken again
+		sel.unlinked = 0
 		o, end = watch(l.stdio.Err, o)
 		return o
 	}

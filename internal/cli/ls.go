@@ -36,7 +36,8 @@ seen.`,
   tcpvet ls dst 10.0.3.7:8080 -o wide
   tcpvet ls --comm python3 'age > 5m'
   tcpvet ls -o jsonl | jq .local`,
-		RunE: func(cmd *cobra.Command, args []string) error { return ls(cmd.Context(), l, o, args) },
+		ValidArgsFunction: completeFilter,
+		RunE:              func(cmd *cobra.Command, args []string) error { return ls(cmd.Context(), l, o, args) },
 	}
 	l.flags(cmd)
 	o.flags(cmd, "table", "wide", "json", "jsonl", "csv")
