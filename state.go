@@ -80,7 +80,12 @@ var spellings = func() map[string]State {
 }()
 
 func foldState(s string) string {
-	return strings.ToUpper(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
+	return strings.ToUpper(strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == ' ' {
+			return -1
+		}
+		return r
+	}, s))
 }
 
 // ParseState reads a state as ss, netstat, lsof, the kernel or RFC 9293

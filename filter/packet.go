@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -20,15 +21,15 @@ import (
 type PacketFilter struct{ expr Expr }
 
 // packets is the language of filters of packets.
-var packets = func() *language {
-	l := languageOf([]string{"src", "dst", "sport", "dport"}, untold)
+var packets = sync.OnceValue(func() *language {
+	l := languageOf([]string{"src", "dst", "sport", "dport"}, untold())
 	l.noLinks = "a packet does not name the link of an address: leave out what follows %, and capture on that interface alone"
 	return l
-}()
+})
 
 // untold holds the terms that a filter of sockets has and one of packets has
 // not.
-var untold = func() map[string]string {
+func untold() map[string]string {
 	const only = "; packets are chosen by src, dst, sport and dport"
 	const kernels = `" is kept by the kernel that holds the socket and is in no packet` + only
 	reasons := map[string]string{
@@ -47,13 +48,13 @@ var untold = func() map[string]string {
 		reasons[q.word] = `"` + q.word + kernels
 	}
 	return reasons
-}()
+}
 
 // ParsePackets reads a filter of packets from the arguments of a command, as
 // Parse does. An error is a *SyntaxError; that of a term which a packet does
 // not tell says why.
 func ParsePackets(args []string) (*PacketFilter, error) {
-	e, err := packets.parse(strings.Join(args, " "))
+	e, err := packets().parse(strings.Join(args, " "))
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +82,11 @@ func packetTerms(e Expr) error {
 	case Port:
 	case Host:
 		if e.Link != 0 {
-			return fmt.Errorf("%s: %s", e, packets.noLinks)
+			return fmt.Errorf("%s: %s", e, packets().noLinks)
 		}
 	default:
 		word, _, _ := strings.Cut(e.String(), " ")
-		return fmt.Errorf("%s: %s", e, packets.refused[word])
+		return fmt.Errorf("%s: %s", e, packets().refused[word])
 	}
 	for _, x := range parts {
 		if err := packetTerms(x); err != nil {

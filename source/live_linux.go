@@ -179,7 +179,11 @@ func (v *visit) settings(f netns.Found, counters map[string]uint64) tcpvet.Netns
 		n.Counters = counters
 	}
 	if want&(tcpvet.FactSysctls|tcpvet.FactPortRange) != 0 {
-		sysctls, err := v.fs.Sysctls()
+		read := v.fs.PortSysctls
+		if want.Has(tcpvet.FactSysctls) {
+			read = v.fs.Sysctls
+		}
+		sysctls, err := read()
 		if err != nil {
 			v.gap(f, "settings", err)
 		}

@@ -37,13 +37,7 @@ func Open(kind string) (Source, error) {
 
 // reachable tells whether sock_diag can be asked: seccomp filters of
 // containers may forbid its socket.
-func reachable() error {
-	c, err := sockdiag.Dial()
-	if err != nil {
-		return err
-	}
-	return c.Close()
-}
+func reachable() error { return sockdiag.Probe() }
 
 // netlink reads by sock_diag.
 type netlink struct{}

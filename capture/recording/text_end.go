@@ -71,7 +71,7 @@ func (e *ends) port(service string) (uint16, error) {
 	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
 		return uint16(n), nil
 	}
-	if p, ok := usualServices[service]; ok {
+	if p, ok := usualServices()[service]; ok {
 		return p, nil
 	}
 	if e.services != nil {

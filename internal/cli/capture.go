@@ -75,7 +75,7 @@ It needs CAP_NET_RAW. Exit status: that of pcap; 3 where it could not begin.`,
 	g.DurationVar(&c.duration, "duration", 0, "end after this long")
 	g.IntVar(&c.snapLen, "snaplen", 0, fmt.Sprintf("bytes to keep of each packet (default %d, with -w all)", enoughToFollow))
 	g.IntVar(&c.buffer, "buffer", 0, "MiB for packets that wait to be read (default 8)")
-	complete(cmd, "interface", append([]string{live.Any}, interfaceNames()...)...)
+	completeList(cmd, "interface", func() []string { return append([]string{live.Any}, interfaceNames()...) })
 	completeList(cmd, "netns", netnsNames)
 	f.flags(cmd)
 	return cmd

@@ -12,6 +12,8 @@ import (
 // (Documentation/networking/ip-sysctl.rst). Some exist only in the first
 // network namespace, some only in newer kernels. Those of one folder stand
 // together.
+var portSettings = []string{"net/ipv4/ip_local_port_range", "net/ipv4/ip_local_reserved_ports"}
+
 var settings = []string{
 	"net/ipv4/ip_local_port_range",
 	"net/ipv4/ip_local_reserved_ports",

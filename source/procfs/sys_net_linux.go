@@ -15,7 +15,12 @@ import (
 // A setting that the kernel does not have is missing. If others could not be
 // read, they are missing too, and the error tells of the first; the map holds
 // the rest.
-func (fs FS) Sysctls() (map[string]string, error) {
+func (fs FS) Sysctls() (map[string]string, error) { return fs.sysctls(settings) }
+
+// PortSysctls is Sysctls of those alone that PortsOf reads.
+func (fs FS) PortSysctls() (map[string]string, error) { return fs.sysctls(portSettings) }
+
+func (fs FS) sysctls(settings []string) (map[string]string, error) {
 	root, err := openRoot(filepath.Join(fs.root(), "sys"))
 	if err != nil {
 		return nil, fmt.Errorf("read settings: open %s/sys: %w", fs.root(), err)

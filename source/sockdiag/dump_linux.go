@@ -22,6 +22,15 @@ func Dial() (*Conn, error) {
 	return newConn(s, newAside(aside)), nil
 }
 
+// Probe tells why Dial would fail, nil if it would not.
+func Probe() error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	return s.close()
+}
+
 func open() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {

@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"context"
 	"encoding/binary"
+	"os"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -17,16 +18,24 @@ const (
 	seamKnown = 64
 	seamAfter = 64
 
-	// roomLeft is a length at which the kernel would have put more into an
-	// answer: the smallest buffer that it fills is a page (netlink_dump), and
-	// what it tells of one socket is below 700 bytes.
-	roomLeft = 3000
+	// The kernel fills an answer of a page at least (8 KB at most), and of 32
+	// KB where it has the memory and a read was that long before
+	// (netlink_dump); what it tells of one socket is below 700 bytes.
+	// Between these lengths it would have put more into an answer.
+	roomLeft  = 3000
+	mostSmall = 8192
+	leastFull = 30_000
 
 	// maxSeams and maxStretch bound the memory for suspicious seams and for
 	// what a stretch holds.
 	maxSeams   = 2048
 	maxStretch = 4096
 )
+
+// uncut tells of an answer's length that the kernel had no more to tell.
+func uncut(n int) bool {
+	return n < roomLeft || n > min(mostSmall, os.Getpagesize()) && n < leastFull
+}
 
 // Crowded tells whether so many sockets of a namespace in so many buckets make
 // buckets of more than 16 likely, in which the kernel may pass over a socket
@@ -281,7 +290,7 @@ func (c *Conn) mend(ctx context.Context, r Request, table int, tell func([]byte)
 // the next one already (netlink_recvmsg): what is in its place now was there
 // then.
 func (c *Conn) lost(answer []byte) (table int) {
-	if len(answer) < roomLeft {
+	if uncut(len(answer)) {
 		return -1
 	}
 	var last [seamLookups][]byte

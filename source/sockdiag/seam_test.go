@@ -117,7 +117,7 @@ func TestSeams(t *testing.T) {
 		estab  = 1
 		listen = 10
 		unconn = 7
-		sound  = 50 // sockets of a read: more than roomLeft
+		sound  = 40 // sockets of a read, 3,520 bytes: a page, as full as may be
 	)
 	for _, test := range []struct {
 		name    string
@@ -133,27 +133,27 @@ func TestSeams(t *testing.T) {
 	}{
 		{name: "nobody leaves", state: estab, sockets: 500, perRead: sound},
 		{name: "one leaves elsewhere", state: estab, sockets: 500, perRead: sound, leave: map[int][]uint32{0: {499}}, missed: []uint32{499}},
-		{name: "the last one leaves", state: estab, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {100}}, mended: 1, walks: 1},
-		{name: "three leave", state: estab, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {95, 97, 98}}, mended: 3, walks: 1},
+		{name: "the last one leaves", state: estab, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {80}}, mended: 1, walks: 1},
+		{name: "three leave", state: estab, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {75, 77, 78}}, mended: 3, walks: 1},
 		{name: "at every seam", state: estab, sockets: 500, perRead: sound, mended: 3, walks: 1,
-			leave: map[int][]uint32{0: {50}, 2: {151}, 4: {252}}},
-		{name: "at the very end", state: estab, sockets: 101, perRead: sound, leave: map[int][]uint32{1: {100}}, mended: 1, walks: 1},
+			leave: map[int][]uint32{0: {40}, 2: {121}, 4: {202}}},
+		{name: "at the very end", state: estab, sockets: 81, perRead: sound, leave: map[int][]uint32{1: {80}}, mended: 1, walks: 1},
 		{name: "one leaves further back than is looked up", state: estab, sockets: 500, perRead: sound,
-			leave: map[int][]uint32{1: {80}}, missed: []uint32{101}},
+			leave: map[int][]uint32{1: {60}}, missed: []uint32{81}},
 		{name: "one leaves while the second walk stands there", state: listen, sockets: 500, perRead: sound, mended: 1, walks: 2,
-			leave: map[int][]uint32{1: {60}}, aside: func(l *listLink) { l.perRead, l.leave = 50, map[int][]uint32{1: {99}} }},
+			leave: map[int][]uint32{1: {50}}, aside: func(l *listLink) { l.perRead, l.leave = 40, map[int][]uint32{1: {79}} }},
 		{name: "and where it had to look", state: estab, sockets: 500, perRead: sound, mended: 1, walks: 2,
-			leave: map[int][]uint32{1: {100}}, aside: func(l *listLink) { l.perRead, l.leave = 33, map[int][]uint32{2: {97, 98}} }},
+			leave: map[int][]uint32{1: {80}}, aside: func(l *listLink) { l.perRead, l.leave = 79, map[int][]uint32{0: {77, 78}} }},
 		{name: "answers with room", state: estab, sockets: 100, perRead: 10, leave: map[int][]uint32{1: {20}}, missed: []uint32{21}},
 		{name: "listeners are walked again in any case", state: listen, sockets: 500, perRead: sound, walks: 1},
-		{name: "a listener leaves", state: listen, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {60}}, mended: 1, walks: 1},
-		{name: "merely bound ones too", state: unconn, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {60}}, mended: 1, walks: 1},
-		{name: "look-ups are not answered", state: estab, sockets: 120, perRead: sound, unsure: 2, aside: func(l *listLink) { l.deaf = true }},
-		{name: "all told before it leave, and twenty after it", state: listen, sockets: 500, perRead: sound, mended: 50, walks: 2,
-			leave: map[int][]uint32{2: cookies(170)[100:]}, missed: cookies(170)[150:]},
-		{name: "all told on both sides leave", state: listen, sockets: 500, perRead: sound, unsure: 4, walks: 2, // behind 100, 150, 270 and 320
+		{name: "a listener leaves", state: listen, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {50}}, mended: 1, walks: 1},
+		{name: "merely bound ones too", state: unconn, sockets: 500, perRead: sound, leave: map[int][]uint32{1: {50}}, mended: 1, walks: 1},
+		{name: "look-ups are not answered", state: estab, sockets: 100, perRead: sound, unsure: 2, aside: func(l *listLink) { l.deaf = true }},
+		{name: "all told before it leave, and twenty after it", state: listen, sockets: 500, perRead: sound, mended: 40, walks: 2,
+			leave: map[int][]uint32{2: cookies(140)[80:]}, missed: cookies(140)[120:]},
+		{name: "all told on both sides leave", state: listen, sockets: 500, perRead: sound, unsure: 4, walks: 2, // behind 80, 120, 220 and 260
 
-			leave: map[int][]uint32{2: cookies(170)[100:], 4: cookies(320)[220:]}, missed: append(cookies(220)[150:], cookies(420)[320:]...)},
+			leave: map[int][]uint32{2: cookies(140)[80:], 4: cookies(260)[180:]}, missed: append(cookies(180)[120:], cookies(340)[260:]...)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			main := &listLink{t: t, sockets: cookies(test.sockets), state: test.state, perRead: test.perRead, leave: test.leave}
