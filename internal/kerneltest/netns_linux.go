@@ -39,6 +39,30 @@ func Netns(t testing.TB) {
 	t.Helper()
 	Root(t)
 	runtime.LockOSThread() // and never unlock: what ran here must not run elsewhere
+	newNetns(t)
+}
+
+// Crowded is Netns with a table of connections of its own that has so many
+// buckets, a power of two, so that sockets share them as on a host with a
+// million (net.ipv4.tcp_child_ehash_entries, Linux 6.1).
+func Crowded(t testing.TB, buckets int) {
+	t.Helper()
+	Netns(t)
+	const file = "/proc/sys/net/ipv4/tcp_child_ehash_entries"
+	Need(t, func() error {
+		_, err := os.Stat(file)
+		return err
+	})
+	// It is for the namespaces that are made from this one.
+	if err := os.WriteFile(file, []byte(strconv.Itoa(buckets)), 0); err != nil {
+		t.Fatalf("set the buckets of new network namespaces: %v", err)
+	}
+	newNetns(t)
+}
+
+// newNetns moves the thread into a new network namespace until the test ends.
+func newNetns(t testing.TB) {
+	t.Helper()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("make a network namespace: %v", err)
 	}

@@ -1,7 +1,6 @@
 package sockdiag
 
 import (
-	"os"
 	"testing"
 	"unsafe"
 
@@ -11,32 +10,10 @@ import (
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
-// crowded moves the test into a namespace whose table of connections has only
-// so many buckets (net.ipv4.tcp_child_ehash_entries, Linux 6.1), so that most
-// sockets share theirs with others.
-func crowded(t *testing.T, buckets string) {
-	t.Helper()
-	kerneltest.Netns(t)
-	const file = "/proc/sys/net/ipv4/tcp_child_ehash_entries"
-	kerneltest.Need(t, func() error {
-		_, err := os.Stat(file)
-		return err
-	})
-	must(t, os.WriteFile(file, []byte(buckets), 0)) // for the namespaces made from this one
-	must(t, unix.Unshare(unix.CLONE_NEWNET))
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	must(t, err)
-	lo.SetUint16(unix.IFF_UP)
-	must(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
-}
-
 // Sockets that leave the bucket in which an answer ended make the kernel pass
 // over as many others. Dump tells those all the same.
 func TestRootPassedOverAreTold(t *testing.T) {
-	crowded(t, "1024") // four sockets in a bucket
+	kerneltest.Crowded(t, 1024) // four sockets in a bucket
 	l, at := listen(t, "127.0.0.1", 128)
 	type end struct {
 		fd   int

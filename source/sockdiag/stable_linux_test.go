@@ -127,7 +127,7 @@ func TestRootStableSocketsOnce(t *testing.T) {
 }
 
 func TestRootStableSocketsOnceCrowded(t *testing.T) {
-	crowded(t, "2048")
+	kerneltest.Crowded(t, 2048)
 	stableOnce(t)
 }
 
