@@ -1,6 +1,7 @@
 package tcpvet
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -12,6 +13,11 @@ type Tuple struct {
 	Netns  NetnsID
 	Local  netip.Addr
 	Remote netip.AddrPort
+}
+
+// Compare orders tuples by namespace, local address and remote endpoint.
+func (t Tuple) Compare(o Tuple) int {
+	return cmp.Or(cmp.Compare(t.Netns, o.Netns), t.Local.Compare(o.Local), t.Remote.Compare(o.Remote))
 }
 
 // Budget is what a Census knows of the local ports that one tuple has taken.

@@ -20,9 +20,7 @@ func worstFirst(short map[tcpvet.Tuple]*shortage) []*shortage {
 		return cmp.Or(
 			cmp.Compare(b.severity, a.severity),
 			cmp.Compare(b.size(), a.size()),
-			cmp.Compare(a.tuple.Netns, b.tuple.Netns),
-			a.tuple.Local.Compare(b.tuple.Local),
-			a.tuple.Remote.Compare(b.tuple.Remote),
+			a.tuple.Compare(b.tuple),
 		)
 	})
 	return all

@@ -18,9 +18,7 @@ func mostFirst(pressed map[tcpvet.Tuple]*pressure) []*pressure {
 	slices.SortFunc(all, func(a, b *pressure) int {
 		return cmp.Or(
 			cmp.Compare(b.resting(), a.resting()),
-			cmp.Compare(a.tuple.Netns, b.tuple.Netns),
-			a.tuple.Local.Compare(b.tuple.Local),
-			a.tuple.Remote.Compare(b.tuple.Remote),
+			a.tuple.Compare(b.tuple),
 		)
 	})
 	return all
