@@ -1,6 +1,6 @@
 // Command bench measures tcpvet beside ss, netstat and lsof on populations of
-// real sockets, which it stages in network and process namespaces of its own,
-// and writes docs/benchmarks.md. It fails where a figure misses its bar.
+// real sockets, which it stages in network and process namespaces of its own, and
+// beside tshark and tcpdump on a recording, and writes docs/benchmarks.md. It fails where a figure misses its bar.
 //
 //	go run ./bench                everything; needs root and some minutes
 //	go run ./bench -only a,d      some populations; writes nothing

@@ -69,6 +69,9 @@ func NewTracker(o TrackerOptions, yield func(*tcpvet.Conversation) error) *Track
 	return t
 }
 
+// Linger is how long an ended conversation is kept.
+func (t *Tracker) Linger() time.Duration { return t.opt.Linger }
+
 // Stats gives the counts so far.
 func (t *Tracker) Stats() Stats { return t.stats }
 

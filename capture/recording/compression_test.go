@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -98,5 +99,30 @@ func TestNotRecordings(t *testing.T) {
 		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", test.name, err)
 		}
+	}
+}
+
+// What other programs read as it stands is neither compressed nor text.
+func TestPlain(t *testing.T) {
+	file, err := os.ReadFile("../testdata/teardown_4pkt.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	excerpt, err := os.ReadFile("../testdata/article-close-4.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		data []byte
+		want bool
+	}{"pcap": {file, true}, "text": {excerpt, false}, "gzip": {gzipped(t, file), false}} {
+		r, err := recording.Open(bytes.NewReader(test.data), recording.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Plain() != test.want {
+			t.Errorf("%s: plain is %v", name, r.Plain())
+		}
+		r.Close()
 	}
 }

@@ -64,12 +64,13 @@ const (
 
 // Reader reads a recording.
 type Reader struct {
-	from    source
-	format  string
-	close   func()
-	stats   Stats
-	ended   error
-	decoder capture.Decoder
+	from       source
+	format     string
+	compressed bool
+	close      func()
+	stats      Stats
+	ended      error
+	decoder    capture.Decoder
 }
 
 // source is one format. Its next fills s, in what the verdict makes it mean.
@@ -124,7 +125,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 		read.close()
 		return nil, fmt.Errorf("open recording: %w", err)
 	}
-	read.format += compression
+	read.format, read.compressed = read.format+compression, compression != ""
 	return read, nil
 }
 
@@ -196,6 +197,13 @@ func (r *Reader) Stats() Stats { return r.stats }
 
 // Format names what the recording is: "pcap, nanoseconds, big-endian, gzip".
 func (r *Reader) Format() string { return r.format }
+
+// Plain tells whether it is pcap or pcapng, and not compressed: what other
+// programs read as it stands.
+func (r *Reader) Plain() bool {
+	_, printed := r.from.(*text)
+	return !printed && !r.compressed
+}
 
 // SnapLen is the most bytes of a packet that were to be kept; 0 where the
 // recording does not say. Of several interfaces it is the longest so far.

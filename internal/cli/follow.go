@@ -39,6 +39,7 @@ type follow struct {
 	selects  *filter.PacketFilter
 	show     shower
 	tracker  *capture.Tracker
+	plain    bool  // the file was pcap or pcapng, and not compressed
 	tagged   bool  // with VLAN tags
 	flushed  int64 // when the output was last flushed, as Segment.At
 	services capture.Services
@@ -209,17 +210,9 @@ func (f *follow) run(from feed, o capture.TrackerOptions, begin func() error) er
 	}
 	if st.Hurried > 0 {
 		f.gap("late segments", o.File, fmt.Sprintf("%s were forgotten less than %s after their end, too many at once: what came later of theirs counts as another",
-			vet.Counted(st.Hurried, "conversation"), vet.Duration(lingers(o))))
+			vet.Counted(st.Hurried, "conversation"), vet.Duration(t.Linger())))
 	}
 	return cmp.Or(err, ended)
-}
-
-// lingers is how long the end of a conversation is waited for.
-func lingers(o capture.TrackerOptions) time.Duration {
-	if o.Linger > 0 {
-		return o.Linger
-	}
-	return time.Minute
 }
 
 // span widens the time that the traffic covers.
@@ -282,14 +275,12 @@ func (f *follow) end() error {
 }
 
 // checkable gives the file that tcpdump reads as it was read here, "" for none:
-// tcpdump takes nothing compressed, and needs words of its own for VLANs.
+// it takes nothing compressed, and needs words of its own for VLANs.
 func (f *follow) checkable() string {
-	t := &f.traffic
-	format, compressed := t.Source, strings.Contains(t.Source, "gzip") || strings.Contains(t.Source, "zstd")
-	if len(t.Files) != 1 || t.Files[0] == "-" || !strings.HasPrefix(format, "pcap") || compressed || f.tagged || !f.selects.All() {
+	if len(f.traffic.Files) != 1 || f.traffic.Files[0] == "-" || !f.plain || f.tagged || !f.selects.All() {
 		return ""
 	}
-	return t.Files[0]
+	return f.traffic.Files[0]
 }
 
 // worst is the severity of the worst finding, 0 for none.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -125,7 +126,10 @@ func (f *follow) file(ctx context.Context, one *closeUp, name string) error {
 	})
 	st := r.Stats()
 	f.traffic.Files = append(f.traffic.Files, name)
-	f.traffic.Source = r.Format()
+	f.plain = r.Plain()
+	if !strings.Contains(f.traffic.Source, r.Format()) {
+		f.traffic.Source = strings.TrimPrefix(f.traffic.Source+"; "+r.Format(), "; ")
+	}
 	f.traffic.Packets += st.Packets
 	f.unread(shown, st)
 	var cut *recording.CutError
