@@ -66,17 +66,3 @@ func (c *Census) TotalStates() [NumStates]uint64 {
 	}
 	return total
 }
-
-// Case is all that one diagnosis may look at.
-type Case struct {
-	Now    Census
-	Before *Census // an earlier look, nil for none
-
-	// Patience is how long something may take before a rule calls it
-	// stuck.
-	Patience time.Duration
-}
-
-// DefaultPatience is longer than any sane shutdown takes: it is also how long
-// TIME-WAIT lasts.
-const DefaultPatience = time.Minute

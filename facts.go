@@ -34,12 +34,15 @@ const (
 	FactCounters   // the counters of /proc/net/netstat and snmp
 	FactAddresses  // the local addresses of each namespace
 	FactLimits     // a process's descriptors and their limit
+	FactTableless  // descriptors of TCP sockets that are in no table
+	FactHosts      // what the name localhost means to a process
+	FactSysctlConf // the settings that files set at boot
 )
 
 var factNames = [...]string{
 	"queues", "backlog", "backlog-limit", "inode", "uid", "cookie", "timer", "tcp-info", "cgroup",
 	"mini-sockets", "time-wait", "bound-sockets", "listeners", "holders", "containers", "netns",
-	"port-range", "sysctls", "counters", "addresses", "limits",
+	"port-range", "sysctls", "counters", "addresses", "limits", "tableless-sockets", "hosts-file", "sysctl-files",
 }
 
 // Has tells whether f holds all of want.

@@ -42,8 +42,11 @@ type Tally struct {
 	CloseWaitBorn Births // by the time of the FIN; without those whose age is vague and may be more
 	TimeWaitBorn  Births // by the rest of the timer
 
-	Retransmitting uint32 // sockets with segments unacknowledged and sent again
-	QueuedBytes    uint64 // sum of Recv-Q of sockets in CLOSE-WAIT and ESTAB, an unread FIN counted as 1
+	QueuedBytes uint64 // sum of Recv-Q of sockets in CLOSE-WAIT and ESTAB, an unread FIN counted as 1
+
+	Stalled   *StallTally // sockets that wait for a silent peer; nil for none
+	Queued    *QueueTally // connections with data that is not read; nil for none
+	Keepalive *Spans      // of ESTAB, the least that the time to the first probe can be; nil for none
 
 	// Shared counts, by process, the sockets that others hold too; nil for none.
 	Shared map[Process]uint32
@@ -150,8 +153,25 @@ func (t *Tally) Merge(o *Tally) {
 	}
 	t.CloseWaitBorn.merge(o.CloseWaitBorn)
 	t.TimeWaitBorn.merge(o.TimeWaitBorn)
-	t.Retransmitting += o.Retransmitting
 	t.QueuedBytes += o.QueuedBytes
+	if o.Stalled != nil {
+		if t.Stalled == nil {
+			t.Stalled = new(StallTally)
+		}
+		t.Stalled.merge(o.Stalled)
+	}
+	if o.Queued != nil {
+		if t.Queued == nil {
+			t.Queued = new(QueueTally)
+		}
+		t.Queued.merge(o.Queued)
+	}
+	if o.Keepalive != nil {
+		if t.Keepalive == nil {
+			t.Keepalive = new(Spans)
+		}
+		t.Keepalive.Merge(o.Keepalive)
+	}
 	for p, n := range o.Shared {
 		t.share(p, n)
 	}
@@ -196,8 +216,8 @@ func (t *Tally) Add(s *Socket) {
 	for _, p := range s.SharedWith {
 		t.share(p, 1)
 	}
-	if s.Knows(FactTimer) && s.Timer.Kind == TimerOn && s.Timer.Retransmits > 0 {
-		t.Retransmitting++
+	if s.Knows(FactTimer) {
+		t.addTimer(s)
 	}
 	switch s.State {
 	case CloseWait:
@@ -209,6 +229,30 @@ func (t *Tally) Add(s *Socket) {
 	case Established:
 		t.addEstablished(s)
 	}
+}
+
+func (t *Tally) addTimer(s *Socket) {
+	switch {
+	case s.Timer.Kind == TimerPersist:
+		t.queue().addBlocked(s)
+	case s.Timer.Retransmits > 0 && (s.Timer.Kind == TimerOn || s.Timer.Kind == TimerKeepalive && s.State == Established):
+		if t.Stalled == nil {
+			t.Stalled = new(StallTally)
+		}
+		t.Stalled.add(s)
+	case s.Timer.Kind == TimerKeepalive && s.State == Established && s.Knows(FactInfo):
+		if t.Keepalive == nil {
+			t.Keepalive = new(Spans)
+		}
+		t.Keepalive.Add(KeepaliveAtLeast(s))
+	}
+}
+
+func (t *Tally) queue() *QueueTally {
+	if t.Queued == nil {
+		t.Queued = new(QueueTally)
+	}
+	return t.Queued
 }
 
 func (t *Tally) addCloseWait(s *Socket) {
@@ -239,6 +283,9 @@ func (t *Tally) addCloseWait(s *Socket) {
 func (t *Tally) addEstablished(s *Socket) {
 	if s.Knows(FactQueues) {
 		t.QueuedBytes += uint64(s.RecvQ)
+		if s.RecvQ > 0 {
+			t.queue().addUnread(s)
+		}
 	}
 	age, ok := s.Age()
 	if !ok {

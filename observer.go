@@ -6,7 +6,7 @@ package tcpvet
 type Observer interface {
 	Host(Host)
 	Netns(Netns)
-	Process(Process, ProcessInfo)
+	Process(Process, ProcessInfo) // again at the end, where more is known then
 
 	// Socket receives the next socket. It belongs to the source: it holds
 	// until Socket returns. An error ends the look.
@@ -29,4 +29,17 @@ type Host struct {
 	// "conntrack.count", "conntrack.max", "tcp_mem.pages". A number that
 	// could not be read is missing.
 	Counters map[string]uint64
+
+	// Settings are what the files of sysctl(8) set, in the order in which
+	// they are read at boot: the last of one name holds. nil where they were
+	// not read.
+	Settings []Setting
+}
+
+// Setting is a line of a file of sysctl(8).
+type Setting struct {
+	File  string // "/etc/sysctl.conf"
+	Line  int    // from 1
+	Name  string // dotted: "net.ipv4.tcp_tw_reuse"
+	Value string
 }

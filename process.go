@@ -1,5 +1,7 @@
 package tcpvet
 
+import "net/netip"
+
 // Process identifies a process: a PID alone may be used again.
 type Process struct {
 	PID   int32
@@ -36,7 +38,37 @@ type ProcessInfo struct {
 	// 0 where they could not be read.
 	Descriptors, Sockets, DescriptorLimit uint64
 
+	// Tableless counts the descriptors of TCP sockets that are in no table of
+	// the kernel; nil where that was not looked for.
+	Tableless *Tableless
+
+	// Localhost holds what the hosts file of its mount namespace gives for
+	// the name localhost, in the order of the file; nil where that was not
+	// read.
+	Localhost []netip.Addr
+
 	// LeaderExited tells that the main thread has exited while others run
 	// on: ss -p and lsof do not see its sockets.
 	LeaderExited bool
 }
+
+// Tableless counts descriptors of TCP sockets that are in no table of the kernel:
+// ss(8) and netstat(8) do not show them.
+type Tableless struct {
+	// Used have had a connection: data came in. The kernel closed it under
+	// the program, which still holds the descriptor.
+	Used uint64
+
+	// Quiet have carried no data, as far as the kernel can be asked: a
+	// socket() that is not connected yet, or a connection that ended before
+	// any came. One look does not tell which.
+	Quiet uint64
+
+	// Unasked are those that the kernel could not be asked about.
+	Unasked uint64
+
+	Inode uint64 // of one of Used, else of one of the others; 0 for none
+}
+
+// Total is the number of such descriptors.
+func (t *Tableless) Total() uint64 { return t.Used + t.Quiet + t.Unasked }

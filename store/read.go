@@ -167,7 +167,7 @@ func (e *each) other(kind string, line []byte) error {
 	switch kind {
 	case jsonv1.KindHost:
 		return read(line, func(j *jsonv1.SnapshotHost) error {
-			e.o.Host(tcpvet.Host{Name: j.Name, Kernel: j.Kernel, Counters: j.Counters})
+			e.o.Host(j.Host())
 			return nil
 		})
 	case jsonv1.KindNetns:
@@ -180,8 +180,11 @@ func (e *each) other(kind string, line []byte) error {
 		})
 	case jsonv1.KindProcess:
 		return read(line, func(j *jsonv1.SnapshotProcess) error {
-			e.o.Process(j.Process())
-			return nil
+			p, info, err := j.Process()
+			if err == nil {
+				e.o.Process(p, info)
+			}
+			return err
 		})
 	case jsonv1.KindGap:
 		return read(line, func(j *jsonv1.SnapshotGap) error {

@@ -93,7 +93,9 @@ func events(n int) []any {
 	ports.Reserved.Add(50000, 50000)
 	out := []any{
 		tcpvet.Gap{What: "namespaces", Err: "read the namespaces: permission denied", Needs: "root", Count: 12},
-		tcpvet.Host{Name: "web1", Kernel: "6.18.0", Counters: map[string]uint64{"orphans": 3}},
+		tcpvet.Host{Name: "web1", Kernel: "6.18.0", Counters: map[string]uint64{"orphans": 3}, Settings: []tcpvet.Setting{
+			{File: "/etc/sysctl.d/10-net.conf", Line: 3, Name: "net.ipv4.tcp_tw_reuse", Value: "1"}, {File: "/etc/sysctl.conf", Line: 1},
+		}},
 		tcpvet.Netns{
 			ID: 4026532177, Names: []string{"blue", `odd"\name`}, Sysctls: map[string]string{"net.ipv4.tcp_tw_reuse": "2"},
 			Counters: map[string]uint64{"TcpExtListenOverflows": 7}, Ports: ports,
@@ -107,6 +109,7 @@ func events(n int) []any {
 			Comm: "python3", Args: []string{"python3", "app.py", "--name=<a&b>"}, Exe: "python3.11", UID: 1000, Unit: "app.service",
 			Container: &tcpvet.Container{ID: "7f9c", Name: "api", Runtime: "docker", Pod: "shop"}, Netns: 4026532177,
 			Descriptors: 900, Sockets: 870, DescriptorLimit: 1024, LeaderExited: true,
+			Tableless: &tcpvet.Tableless{Used: 3, Quiet: 2, Unasked: 1, Inode: 71}, Localhost: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
 		}},
 		told{tcpvet.Process{PID: 4122, Start: 987_660}, tcpvet.ProcessInfo{Comm: "wörk\x01er"}},
 	}

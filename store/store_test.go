@@ -19,6 +19,7 @@ import (
 var equal = []cmp.Option{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b tcpvet.PortSet) bool { return fmt.Sprint(a) == fmt.Sprint(b) }),
 }

@@ -67,7 +67,7 @@ func (s *Writer) line(v any) {
 
 // Host writes the host's line.
 func (s *Writer) Host(h tcpvet.Host) {
-	s.line(jsonv1.SnapshotHost{Schema: jsonv1.SnapshotSchema, Kind: jsonv1.KindHost, Name: h.Name, Kernel: h.Kernel, Counters: h.Counters})
+	s.line(jsonv1.SnapshotHostOf(&h))
 }
 
 // Netns writes the namespace's line.

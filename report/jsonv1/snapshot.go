@@ -36,6 +36,15 @@ type SnapshotHost struct {
 	Name     string            `json:"name"`
 	Kernel   string            `json:"kernel"`
 	Counters map[string]uint64 `json:"counters"`
+	Settings []Setting         `json:"settings"`
+}
+
+// Setting is a line of a file of sysctl(8).
+type Setting struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // SnapshotNetns is a line for a namespace.
@@ -83,6 +92,16 @@ type SnapshotProcess struct {
 	Sockets         uint64     `json:"sockets"`
 	DescriptorLimit uint64     `json:"descriptor_limit"`
 	LeaderExited    bool       `json:"leader_exited"`
+	Tableless       *Tableless `json:"tableless"`
+	Localhost       []string   `json:"localhost"`
+}
+
+// Tableless counts descriptors of TCP sockets that are in no table.
+type Tableless struct {
+	Used    uint64 `json:"used"`
+	Quiet   uint64 `json:"quiet"`
+	Unasked uint64 `json:"unasked"`
+	Inode   uint64 `json:"inode"`
 }
 
 // SnapshotGap is a line for a gap.
@@ -139,17 +158,52 @@ func (j *SnapshotNetns) Netns() (tcpvet.Netns, error) {
 	return n, nil
 }
 
+// SnapshotHostOf gives the line of the machine.
+func SnapshotHostOf(h *tcpvet.Host) SnapshotHost {
+	out := SnapshotHost{Schema: SnapshotSchema, Kind: KindHost, Name: h.Name, Kernel: h.Kernel, Counters: h.Counters}
+	if h.Settings != nil {
+		out.Settings = make([]Setting, 0, len(h.Settings))
+	}
+	for _, s := range h.Settings {
+		out.Settings = append(out.Settings, Setting(s))
+	}
+	return out
+}
+
+// Host gives the vocabulary's value of the line.
+func (j *SnapshotHost) Host() tcpvet.Host {
+	h := tcpvet.Host{Name: j.Name, Kernel: j.Kernel, Counters: j.Counters}
+	if j.Settings != nil {
+		h.Settings = make([]tcpvet.Setting, 0, len(j.Settings))
+	}
+	for _, s := range j.Settings {
+		h.Settings = append(h.Settings, tcpvet.Setting(s))
+	}
+	return h
+}
+
 // SnapshotProcessOf gives the line of a process.
 func SnapshotProcessOf(p tcpvet.Process, i *tcpvet.ProcessInfo) SnapshotProcess {
-	return SnapshotProcess{
+	out := SnapshotProcess{
 		Schema: SnapshotSchema, Kind: KindProcess, PID: p.PID, Start: p.Start, Comm: i.Comm, Args: i.Args, Exe: i.Exe, UID: i.UID,
 		Container: ContainerOf(i.Container), Unit: i.Unit, Netns: uint64(i.Netns),
 		Descriptors: i.Descriptors, Sockets: i.Sockets, DescriptorLimit: i.DescriptorLimit, LeaderExited: i.LeaderExited,
 	}
+	if i.Tableless != nil {
+		t := Tableless(*i.Tableless)
+		out.Tableless = &t
+	}
+	if i.Localhost != nil {
+		out.Localhost = make([]string, 0, len(i.Localhost))
+	}
+	for _, a := range i.Localhost {
+		out.Localhost = append(out.Localhost, a.String())
+	}
+	return out
 }
 
 // Process gives the vocabulary's value of the line.
-func (j *SnapshotProcess) Process() (tcpvet.Process, tcpvet.ProcessInfo) {
+func (j *SnapshotProcess) Process() (tcpvet.Process, tcpvet.ProcessInfo, error) {
 	info := tcpvet.ProcessInfo{
 		Comm: j.Comm, Args: j.Args, Exe: j.Exe, UID: j.UID, Unit: j.Unit, Netns: tcpvet.NetnsID(j.Netns),
 		Descriptors: j.Descriptors, Sockets: j.Sockets, DescriptorLimit: j.DescriptorLimit, LeaderExited: j.LeaderExited,
@@ -157,7 +211,22 @@ func (j *SnapshotProcess) Process() (tcpvet.Process, tcpvet.ProcessInfo) {
 	if c := j.Container; c != nil {
 		info.Container = &tcpvet.Container{ID: c.ID, Name: str(c.Name), Runtime: str(c.Runtime), Pod: str(c.Pod)}
 	}
-	return tcpvet.Process{PID: j.PID, Start: j.Start}, info
+	if j.Tableless != nil {
+		t := tcpvet.Tableless(*j.Tableless)
+		info.Tableless = &t
+	}
+	p := tcpvet.Process{PID: j.PID, Start: j.Start}
+	if j.Localhost != nil {
+		info.Localhost = make([]netip.Addr, 0, len(j.Localhost))
+	}
+	for _, text := range j.Localhost {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return p, info, fmt.Errorf("parse an address of localhost of process %d: %w", j.PID, err)
+		}
+		info.Localhost = append(info.Localhost, a)
+	}
+	return p, info, nil
 }
 
 // SnapshotGapOf gives the line of a gap.
