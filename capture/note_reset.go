@@ -19,6 +19,7 @@ func (n *noter) reset() {
 	if r.ttl != 0 || r.both {
 		note := likely(tcpvet.MiddleboxReset, tcpvet.NoEnd, "")
 		if r.both {
+			note.Took = time.Duration(r.idle)
 			note.Text = fmt.Sprintf("RSTs in the names of both ends came within %s, after %s of silence: a middlebox between them ended the connection.",
 				length(bothAtOnce), length(time.Duration(r.idle)))
 		} else {

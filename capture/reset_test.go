@@ -2,7 +2,9 @@ package capture_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/capture"
 )
 
@@ -97,5 +99,18 @@ func TestResetCounts(t *testing.T) {
 	}
 	if told[0].FromServer.RSTs != 3 || told[0].FromServer.Packets != 4 {
 		t.Errorf("%+v", told[0].FromServer)
+	}
+}
+
+// The silence before a middlebox's RSTs is what it allows.
+func TestSilenceBeforeReset(t *testing.T) {
+	told, _, _ := play(t, capture.TrackerOptions{}, opened+`
+		0.50 > P. 101 301 len=10
+		0.75 < .  301 111
+		5.000 < R. 301 111
+		5.001 > R. 111 301`)
+	n := told[0].Notes
+	if len(n) != 1 || n[0].Kind != tcpvet.MiddleboxReset || n[0].Took != 4250*time.Millisecond {
+		t.Errorf("got %+v, want middlebox-reset after 4.25 s", n)
 	}
 }
