@@ -55,13 +55,14 @@ type ProcessInfo struct {
 // Tableless counts descriptors of TCP sockets that are in no table of the kernel:
 // ss(8) and netstat(8) do not show them.
 type Tableless struct {
-	// Used have had a connection: data came in. The kernel closed it under
-	// the program, which still holds the descriptor.
+	// Used have had a connection: bytes came in or were acknowledged, or a
+	// round trip was timed. It has ended, and the program still holds the
+	// descriptor.
 	Used uint64
 
-	// Quiet have carried no data, as far as the kernel can be asked: a
-	// socket() that is not connected yet, or a connection that ended before
-	// any came. One look does not tell which.
+	// Quiet have had none, as far as the kernel can be asked: a socket() that
+	// is not connected yet, or whose connect() failed, or which the program
+	// disconnected. One look does not tell which.
 	Quiet uint64
 
 	// Unasked are those that the kernel could not be asked about.

@@ -14,6 +14,7 @@ type attribution struct {
 	holders   *procfs.Holders
 	processes procfs.Processes
 	told      map[tcpvet.Process]bool
+	tableless bool // sockets in no table are looked for
 	o         tcpvet.Observer
 	unseen    int  // sockets that some process holds and none was found with
 	denied    bool // processes could not be read, which explains them
@@ -21,10 +22,14 @@ type attribution struct {
 
 // attribution reads the descriptors, if who holds what is asked for.
 func (l *live) attribution(ctx context.Context, want tcpvet.Facts, o tcpvet.Observer) (*attribution, error) {
-	if want&(tcpvet.FactHolders|tcpvet.FactContainers|tcpvet.FactLimits) == 0 {
+	if want&(tcpvet.FactHolders|tcpvet.FactContainers|tcpvet.FactLimits|tcpvet.FactTableless|tcpvet.FactHosts) == 0 {
 		return nil, nil
 	}
-	holders, gaps, err := l.fs.ScanHolders(ctx)
+	scan, tableless := l.fs.ScanHolders, l.Facts(want).Has(tcpvet.FactTableless)
+	if tableless {
+		scan = l.fs.ScanDescriptors
+	}
+	holders, gaps, err := scan(ctx)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -36,7 +41,7 @@ func (l *live) attribution(ctx context.Context, want tcpvet.Facts, o tcpvet.Obse
 		o.Gap(g)
 	}
 	return &attribution{
-		holders: holders, processes: procfs.Processes{FS: l.fs}, told: make(map[tcpvet.Process]bool), o: o, denied: len(gaps) > 0,
+		holders: holders, processes: procfs.Processes{FS: l.fs, Hosts: want.Has(tcpvet.FactHosts)}, told: make(map[tcpvet.Process]bool), tableless: tableless, o: o, denied: len(gaps) > 0,
 	}, nil
 }
 
@@ -69,14 +74,24 @@ func (a *attribution) tell(p tcpvet.Process) {
 		return
 	}
 	a.told[p] = true
-	info, err := a.processes.Info(p)
+	info, err := a.info(p)
 	if err != nil && !errors.Is(err, procfs.ErrEnded) {
 		a.o.Gap(tcpvet.Gap{What: "process", Err: err.Error()})
 	}
+	a.o.Process(p, info)
+}
+
+// info reads what is known of a process. Of its sockets in no table that is
+// nothing yet.
+func (a *attribution) info(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
+	info, err := a.processes.Info(p)
 	if c, ok := a.holders.Counts(p); ok {
 		info.Descriptors, info.Sockets, info.LeaderExited = c.Descriptors, c.Sockets, c.LeaderExited
+		if a.tableless {
+			info.Tableless = new(tcpvet.Tableless)
+		}
 	}
-	a.o.Process(p, info)
+	return info, err
 }
 
 // end tells what was left open.

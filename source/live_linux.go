@@ -38,16 +38,20 @@ type outcome struct {
 
 // fromProcfs holds what procfs and rtnetlink tell beside the sockets.
 const fromProcfs = tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactNetns | tcpvet.FactPortRange | tcpvet.FactSysctls |
-	tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits
+	tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits | tcpvet.FactHosts | tcpvet.FactSysctlConf
 
 func (l *live) Name() string { return l.table.name() }
 
 func (l *live) Facts(want tcpvet.Facts) tcpvet.Facts {
-	return l.table.facts(want) | want&fromProcfs
+	known := l.table.facts(want) | want&fromProcfs
+	if want.Has(tcpvet.FactTableless) && tellsTableless() {
+		known |= tcpvet.FactTableless
+	}
+	return known
 }
 
 func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
-	o.Host(l.fs.HostInfo())
+	l.tellHost(q.Want, o)
 	// Two passes over /proc that have nothing to do with each other.
 	where := l.finding(q.Netns)
 	a, err := l.attribution(ctx, q.Want, o)
@@ -61,8 +65,11 @@ func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
 	for _, g := range gaps {
 		o.Gap(g)
 	}
-	v := &visit{live: l, q: q, a: a, o: withRoles(o)}
+	v := &visit{live: l, q: q, a: a, o: withRoles(o), read: make(map[tcpvet.NetnsID]bool)}
 	if err := netns.Each(ctx, spaces, func(f netns.Found, err error) error { return v.namespace(ctx, f, err) }); err != nil {
+		return err
+	}
+	if err := v.tableless(ctx); err != nil {
 		return err
 	}
 	a.end(o)
@@ -73,6 +80,18 @@ func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
 		return ErrInconsistent
 	}
 	return nil
+}
+
+// tellHost tells of the machine.
+func (l *live) tellHost(want tcpvet.Facts, o tcpvet.Observer) {
+	h := l.fs.HostInfo()
+	if want.Has(tcpvet.FactSysctlConf) {
+		var err error
+		if h.Settings, err = l.fs.BootSettings(); err != nil {
+			o.Gap(tcpvet.Gap{What: "settings files", Err: err.Error()})
+		}
+	}
+	o.Host(h)
 }
 
 // finding begins to look for namespaces, and gives what waits for the result.
@@ -119,8 +138,9 @@ type visit struct {
 	q            Query
 	a            *attribution
 	o            *roles
-	seen         int   // namespaces whose sockets were read
-	first        error // why the first of the others was not
+	seen         int                     // namespaces whose sockets were read
+	read         map[tcpvet.NetnsID]bool // which those are
+	first        error                   // why the first of the others was not
 	inconsistent bool
 }
 
@@ -142,6 +162,7 @@ func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error
 	v.o.Netns(v.settings(f, counters))
 	if v.q.Netns.All && v.empty(v.q, counters) {
 		v.seen++
+		v.read[f.ID] = true
 		return nil
 	}
 	var broken error // of the observer
@@ -161,6 +182,7 @@ func (v *visit) namespace(ctx context.Context, f netns.Found, entry error) error
 		return nil
 	}
 	v.seen++
+	v.read[f.ID] = true
 	v.inconsistent = v.inconsistent || done.inconsistent
 	if err := v.crowded(done.sockets); err != nil {
 		v.gap(f, "some sockets", err)

@@ -12,10 +12,11 @@ import (
 
 func TestMain(m *testing.M) {
 	kerneltest.Main(m, map[string]func() error{
-		"bound":    holdBound,
-		"hold":     hold,
-		"look":     lookUnprivileged,
-		"thousand": thousand,
+		"bound":     holdBound,
+		"hold":      hold,
+		"look":      lookUnprivileged,
+		"tableless": holdTableless,
+		"thousand":  thousand,
 	})
 }
 

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,8 +21,10 @@ type narrowed struct {
 	met    []bool // by index into only.Names
 
 	// waiting holds processes until a socket of theirs passes: what holds
-	// none of those asked for is no part of the answer.
+	// none of those asked for is no part of the answer. told holds those that
+	// were: what comes of them later is more.
 	waiting map[tcpvet.Process]tcpvet.ProcessInfo
+	told    map[tcpvet.Process]bool
 }
 
 // narrow passes what q asks for on to o. self is the namespace of the one who
@@ -30,6 +33,7 @@ func narrow(ctx context.Context, q Query, self tcpvet.NetnsID, o tcpvet.Observer
 	return &narrowed{
 		Observer: o, ctx: ctx, states: q.states(), only: q.Netns, self: self, met: make([]bool, len(q.Netns.Names)),
 		wanted: make(map[tcpvet.NetnsID]bool), waiting: make(map[tcpvet.Process]tcpvet.ProcessInfo),
+		told: make(map[tcpvet.Process]bool),
 	}
 }
 
@@ -53,10 +57,31 @@ func (n *narrowed) wants(id tcpvet.NetnsID, names []string) bool {
 
 // end ends a look at a file that was told to its end, or to where it was cut.
 func (n *narrowed) end(cut bool) error {
-	if err := n.unmet(); err != nil || !cut {
+	if err := n.unmet(); err != nil {
 		return err
 	}
-	return ErrCut
+	n.tellTableless()
+	if cut {
+		return ErrCut
+	}
+	return nil
+}
+
+// tellTableless passes on the processes of namespaces that are asked for which
+// hold sockets in no table, and so none that could have passed.
+func (n *narrowed) tellTableless() {
+	var late []tcpvet.Process
+	for p, info := range n.waiting {
+		if t := info.Tableless; t != nil && t.Total() > 0 && (n.wanted[info.Netns] || n.wants(info.Netns, nil)) {
+			late = append(late, p)
+		}
+	}
+	slices.SortFunc(late, func(a, b tcpvet.Process) int {
+		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
+	})
+	for _, p := range late {
+		n.tell(p)
+	}
 }
 
 // unmet is the error where a name stands for no namespace of the file: nothing
@@ -76,7 +101,13 @@ func (n *narrowed) Netns(ns tcpvet.Netns) {
 	}
 }
 
-func (n *narrowed) Process(p tcpvet.Process, info tcpvet.ProcessInfo) { n.waiting[p] = info }
+func (n *narrowed) Process(p tcpvet.Process, info tcpvet.ProcessInfo) {
+	if n.told[p] {
+		n.Observer.Process(p, info)
+		return
+	}
+	n.waiting[p] = info
+}
 
 // Gap passes on what is about the host or about a namespace that is asked for,
 // which need not be among those that were seen.
@@ -108,6 +139,7 @@ func (n *narrowed) Socket(s *tcpvet.Socket) error {
 func (n *narrowed) tell(p tcpvet.Process) {
 	if info, ok := n.waiting[p]; ok {
 		delete(n.waiting, p)
+		n.told[p] = true
 		n.Observer.Process(p, info)
 	}
 }

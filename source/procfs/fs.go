@@ -3,7 +3,7 @@ package procfs
 // FS says where to read. The zero value reads the machine.
 type FS struct {
 	Root string // where procfs is mounted; "" for /proc
-	Host string // put before /run and /var/lib when the files of container runtimes are read; "" for none
+	Host string // put before /etc, /run, /usr and /var/lib when settings and the files of container runtimes are read; "" for none
 }
 
 func (fs FS) root() string {

@@ -10,8 +10,9 @@ import (
 )
 
 // Holders tells which processes hold a socket. It takes 8 bytes for each
-// socket, at a load between 3/8 and 3/4: 16 MB for a million. Once filled it
-// may be read by several goroutines.
+// socket, at a load between 3/8 and 3/4: 16 MB for a million, and half as much
+// again where descriptors are kept. Once filled it may be read by several
+// goroutines, unless descriptors are kept: Lookup then notes what it is asked.
 type Holders struct {
 	procs []holder
 	index map[tcpvet.Process]uint32 // into procs
@@ -22,6 +23,11 @@ type Holders struct {
 	slots []uint64
 	used  int
 	wide  map[uint64]uint32
+
+	// fds holds, beside each of slots, a descriptor in the process that was
+	// seen first with the socket; inTable from when Lookup was asked for it.
+	// nil where descriptors are not kept.
+	fds []uint32
 
 	// sets are the distinct sets of holders, each as another one and the
 	// process that came last. So ten thousand listeners that a hundred
@@ -44,6 +50,10 @@ type set struct {
 }
 
 const none = 1<<32 - 1
+
+// inTable marks a socket that a table of the kernel named. No descriptor has that
+// number.
+const inTable = 1<<32 - 1
 
 // Counts are the descriptors of a process.
 type Counts struct {
@@ -95,9 +105,13 @@ func (h *Holders) Processes() iter.Seq2[tcpvet.Process, Counts] {
 // Len is the number of sockets that have a holder.
 func (h *Holders) Len() int { return h.used + len(h.wide) }
 
-func newHolders() *Holders {
+func newHolders(descriptors bool) *Holders {
 	const start = 1 << 10
-	return &Holders{slots: make([]uint64, start), grown: map[uint64]uint32{}}
+	h := &Holders{slots: make([]uint64, start), grown: map[uint64]uint32{}}
+	if descriptors {
+		h.fds = make([]uint32, start)
+	}
+	return h
 }
 
 // process begins the next process and gives its number for add.
@@ -108,8 +122,9 @@ func (h *Holders) process(p tcpvet.Process, parent int32) uint32 {
 	return n
 }
 
-// add notes that the process that began last holds the socket.
-func (h *Holders) add(inode uint64, proc uint32) {
+// add notes that the process that began last holds the socket, by that
+// descriptor.
+func (h *Holders) add(inode uint64, fd, proc uint32) {
 	if inode == 0 {
 		return
 	}
@@ -130,6 +145,9 @@ func (h *Holders) add(inode uint64, proc uint32) {
 		return
 	}
 	h.slots[i] = inode<<32 | uint64(h.procs[proc].alone)
+	if h.fds != nil {
+		h.fds[i] = fd
+	}
 	h.used++
 	if h.used > len(h.slots)/4*3 {
 		h.rehash()
@@ -166,11 +184,19 @@ func (h *Holders) slot(inode uint32) int {
 }
 
 func (h *Holders) rehash() {
-	old := h.slots
+	old, fds := h.slots, h.fds
 	h.slots = make([]uint64, 2*len(old))
-	for _, e := range old {
-		if e != 0 {
-			h.slots[h.slot(uint32(e>>32))] = e
+	if fds != nil {
+		h.fds = make([]uint32, len(h.slots))
+	}
+	for n, e := range old {
+		if e == 0 {
+			continue
+		}
+		i := h.slot(uint32(e >> 32))
+		h.slots[i] = e
+		if fds != nil {
+			h.fds[i] = fds[n]
 		}
 	}
 }
@@ -183,7 +209,11 @@ func (h *Holders) find(inode uint64) (set uint32, ok bool) {
 	if inode == 0 || len(h.slots) == 0 {
 		return 0, false
 	}
-	e := h.slots[h.slot(uint32(inode))]
+	i := h.slot(uint32(inode))
+	e := h.slots[i]
+	if h.fds != nil && e != 0 {
+		h.fds[i] = inTable
+	}
 	return uint32(e), e != 0
 }
 

@@ -11,7 +11,7 @@ import (
 // The table says of every socket what a plain map of slices would.
 func TestHoldersAgainstModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	h := newHolders()
+	h := newHolders(false)
 	model := map[uint64][]tcpvet.Process{}
 	inodes := make([]uint64, 5000)
 	for i := range inodes {
@@ -25,13 +25,13 @@ func TestHoldersAgainstModel(t *testing.T) {
 		n := h.process(p, 0)
 		for range 400 {
 			inode := inodes[rnd.IntN(len(inodes))]
-			h.add(inode, n)
+			h.add(inode, 0, n)
 			if !slices.Contains(model[inode], p) {
 				model[inode] = append(model[inode], p)
 			}
 		}
 	}
-	h.add(0, 0)
+	h.add(0, 0, 0)
 	h.finish()
 	if h.Len() != len(model) {
 		t.Errorf("%d sockets, want %d", h.Len(), len(model))
@@ -60,7 +60,7 @@ func TestHoldersAgainstModel(t *testing.T) {
 
 // Within a clock tick the parent comes first, also when PIDs have wrapped.
 func TestHoldersParentFirst(t *testing.T) {
-	h := newHolders()
+	h := newHolders(false)
 	child := tcpvet.Process{PID: 7, Start: 500}
 	grandchild := tcpvet.Process{PID: 5, Start: 500}
 	parent := tcpvet.Process{PID: 32000, Start: 500}
@@ -69,7 +69,7 @@ func TestHoldersParentFirst(t *testing.T) {
 		tcpvet.Process
 		parent int32
 	}{{grandchild, 7}, {child, 32000}, {parent, 1}, {elder, 5}} { // in the order of a scan; elder's parent closes no ring with it
-		h.add(77, h.process(p.Process, p.parent))
+		h.add(77, 0, h.process(p.Process, p.parent))
 	}
 	h.finish()
 	first, others, _ := h.Lookup(77)
@@ -80,10 +80,10 @@ func TestHoldersParentFirst(t *testing.T) {
 
 // A ring of parents, as PIDs used again can make one, comes to an end.
 func TestHoldersRingOfParents(t *testing.T) {
-	h := newHolders()
+	h := newHolders(false)
 	a, b := tcpvet.Process{PID: 5, Start: 1}, tcpvet.Process{PID: 6, Start: 1}
-	h.add(9, h.process(a, 6))
-	h.add(9, h.process(b, 5))
+	h.add(9, 0, h.process(a, 6))
+	h.add(9, 0, h.process(b, 5))
 	h.finish()
 	if first, others, ok := h.Lookup(9); !ok || first != a || len(others) != 1 {
 		t.Errorf("got %v %v", first, others)
@@ -93,21 +93,21 @@ func TestHoldersRingOfParents(t *testing.T) {
 // A million sockets take 16 MB; a hundred workers that inherited ten thousand
 // take 199 sets.
 func TestHoldersSize(t *testing.T) {
-	h := newHolders()
+	h := newHolders(false)
 	n := h.process(tcpvet.Process{PID: 1, Start: 1}, 0)
 	for inode := uint64(1); inode <= 1_000_000; inode++ {
-		h.add(inode, n)
+		h.add(inode, 0, n)
 	}
 	if bytes := len(h.slots) * 8; bytes > 17<<20 {
 		t.Errorf("a million sockets take %d bytes", bytes)
 	}
 
-	h = newHolders()
+	h = newHolders(false)
 	const workers, sockets = 100, 10_000
 	for w := range int32(workers) {
 		n := h.process(tcpvet.Process{PID: w + 1, Start: uint64(w)}, 0)
 		for inode := uint64(1); inode <= sockets; inode++ {
-			h.add(inode, n)
+			h.add(inode, 0, n)
 		}
 	}
 	if len(h.sets) != workers+workers-1 {

@@ -8,9 +8,9 @@ import (
 )
 
 // HostInfo reads the name of the machine, its kernel and its counters. What
-// cannot be read is missing: tcp_max_orphans and conntrack.max exist in the
-// first network namespace only, conntrack.count is that of the calling
-// thread's namespace, and without conntrack there is neither.
+// cannot be read is missing: tcp_max_orphans exists in the first network
+// namespace only, conntrack.count is that of the calling thread's namespace, and
+// without conntrack there is neither that nor conntrack.max.
 func (fs FS) HostInfo() tcpvet.Host {
 	h := tcpvet.Host{Counters: map[string]uint64{}}
 	root, err := openRoot(fs.root())

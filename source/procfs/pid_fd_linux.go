@@ -24,6 +24,16 @@ import (
 //
 // An error means that Root could not be read, or is that of ctx.
 func (fs FS) ScanHolders(ctx context.Context) (*Holders, []tcpvet.Gap, error) {
+	return fs.scanHolders(ctx, false)
+}
+
+// ScanDescriptors is ScanHolders for a later Tableless, which needs to know by
+// which descriptor a process holds a socket.
+func (fs FS) ScanDescriptors(ctx context.Context) (*Holders, []tcpvet.Gap, error) {
+	return fs.scanHolders(ctx, true)
+}
+
+func (fs FS) scanHolders(ctx context.Context, descriptors bool) (*Holders, []tcpvet.Gap, error) {
 	root, err := openRoot(fs.root())
 	if err != nil {
 		return nil, nil, fmt.Errorf("scan holders: open %s: %w; is procfs mounted there?", fs.root(), err)
@@ -32,7 +42,7 @@ func (fs FS) ScanHolders(ctx context.Context) (*Holders, []tcpvet.Gap, error) {
 	s := &scan{
 		ctx:  ctx,
 		live: fs.live(),
-		h:    newHolders(),
+		h:    newHolders(descriptors),
 		text: make([]byte, 4096),
 		list: make([]byte, 64<<10),
 	}
@@ -183,7 +193,8 @@ func (s *scan) table(d dir, name string, proc uint32) error {
 			c.Descriptors++
 			if inode, ok := socketInode(s.link[:n]); ok {
 				c.Sockets++
-				s.h.add(inode, proc)
+				fd, _ := decimal(name)
+				s.h.add(inode, uint32(fd), proc)
 			}
 		case gone(errno): // closed meanwhile
 		default:

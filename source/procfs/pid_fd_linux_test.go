@@ -263,7 +263,7 @@ func TestTableAllocatesNothingPerDescriptor(t *testing.T) {
 	defer d.close()
 	allocs := func() float64 {
 		return testing.AllocsPerRun(5, func() {
-			s := &scan{ctx: context.Background(), h: newHolders(), list: make([]byte, 64<<10)}
+			s := &scan{ctx: context.Background(), h: newHolders(false), list: make([]byte, 64<<10)}
 			if err := s.table(d, "fd", s.h.process(tcpvet.Process{PID: 1}, 0)); err != nil {
 				t.Fatal(err)
 			}

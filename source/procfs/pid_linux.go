@@ -28,8 +28,10 @@ func (fs FS) ProcessInfo(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
 // cgroup. It is for one look and for one goroutine. Its zero value reads the
 // machine.
 type Processes struct {
-	FS FS
+	FS    FS
+	Hosts bool // read what localhost means to each
 
+	hosts  hostsFiles
 	groups map[string]identity
 	denied int                          // containers whose name may not be read
 	podman map[string]map[string]string // names by ID, by containers.json
@@ -101,21 +103,25 @@ func (ps *Processes) Info(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
 	}
 	id := ps.identify(d, at)
 	info.Container, info.Unit = id.container, id.unit
+	if ps.Hosts {
+		info.Localhost = ps.localhost(d, at)
+	}
 	return info, nil
 }
 
 // Gaps gives what could not be read so far, beyond what each ProcessInfo leaves
-// out: the names of containers.
+// out: the names of containers, and hosts files.
 func (ps *Processes) Gaps() []tcpvet.Gap {
+	gaps := ps.hosts.gaps()
 	if ps.denied == 0 {
-		return nil
+		return gaps
 	}
-	return []tcpvet.Gap{{
+	return append(gaps, tcpvet.Gap{
 		What:  "container name",
 		Err:   "read the files of the container runtime: permission denied",
 		Needs: "root",
 		Count: ps.denied,
-	}}
+	})
 }
 
 // liveThread gives the path of a thread that still runs, relative to the

@@ -32,6 +32,7 @@ var settings = []string{
 	"net/ipv4/tcp_orphan_retries",
 	"net/ipv4/tcp_retries1",
 	"net/ipv4/tcp_retries2",
+	"net/ipv4/tcp_rto_max_ms",
 	"net/ipv4/tcp_rfc1337",
 	"net/ipv4/tcp_syn_linear_timeouts",
 	"net/ipv4/tcp_syn_retries",
