@@ -46,7 +46,7 @@ type Tally struct {
 
 	Stalled   *StallTally // sockets that wait for a silent peer; nil for none
 	Queued    *QueueTally // connections with data that is not read; nil for none
-	Keepalive *Spans      // of ESTAB, the least that the time to the first probe can be; nil for none
+	Keepalive *Spans      // of ESTAB, KeepaliveAtLeast; nil for none
 
 	// Shared counts, by process, the sockets that others hold too; nil for none.
 	Shared map[Process]uint32

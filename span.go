@@ -71,11 +71,12 @@ func (s *Spans) Merge(o *Spans) {
 	}
 }
 
-// KeepaliveAtLeast gives the least that TCP_KEEPIDLE of a connection can be whose
-// keepalive timer runs and which has no probe unanswered. When the timer ends, the
-// kernel sets it anew for the rest of the time, counted from the last segment that
-// came (tcp_keepalive_timer in net/ipv4/tcp_timer.c), so that the time since then and
-// the timer's rest together never exceed it, and equal it on an idle connection.
+// KeepaliveAtLeast gives the least silence that the next keepalive probe can break,
+// for a connection whose keepalive timer runs and which has no probe unanswered. That
+// silence is TCP_KEEPIDLE, or TCP_KEEPINTVL where that is longer: the timer is set for
+// the one when a segment has come, for the other when a probe has gone out, and where
+// it ends before TCP_KEEPIDLE has passed it is set anew for the rest
+// (tcp_keepalive_timer in net/ipv4/tcp_timer.c).
 func KeepaliveAtLeast(s *Socket) time.Duration {
 	return s.Timer.Expires + min(s.Info.LastDataRecv, s.Info.LastAckRecv)
 }

@@ -9,14 +9,17 @@ type StallTally struct {
 	Most          [NumStates]uint8
 
 	// Probed counts connections in ESTAB with keepalive probes that nobody
-	// has answered yet. They are not in Resent.
-	Probed uint32
+	// has answered yet, ProbedTwice those of them with at least two. They are
+	// not in Resent.
+	Probed, ProbedTwice uint32
 
-	// Silent holds, of Resent in ESTAB and of Probed, how long ago the last
-	// segment came from the peer, of those that tell.
-	Silent Histogram
+	// Silent holds, of Twice in ESTAB, how long ago the last segment came
+	// from the peer, of those that tell; SilentProbed that of ProbedTwice.
+	Silent, SilentProbed Histogram
 
-	Longest *Stall // the one in ESTAB whose peer has been silent for longest; nil for none
+	// Longest is the one of Twice in ESTAB whose peer has been silent for
+	// longest, LongestProbed that of ProbedTwice; nil for none.
+	Longest, LongestProbed *Stall
 }
 
 // Stall is a connection that waits for its peer.
@@ -27,8 +30,13 @@ type Stall struct {
 }
 
 func (t *StallTally) add(s *Socket) {
+	silent, longest := &t.Silent, &t.Longest
 	if s.Timer.Kind == TimerKeepalive {
+		silent, longest = &t.SilentProbed, &t.LongestProbed
 		t.Probed++
+		if s.Timer.Retransmits > 1 {
+			t.ProbedTwice++
+		}
 	} else {
 		t.Resent[s.State]++
 		if s.Timer.Retransmits > 1 {
@@ -36,13 +44,13 @@ func (t *StallTally) add(s *Socket) {
 		}
 		t.Most[s.State] = max(t.Most[s.State], s.Timer.Retransmits)
 	}
-	if s.State != Established || !s.Knows(FactInfo) {
+	if s.State != Established || s.Timer.Retransmits < 2 || !s.Knows(FactInfo) {
 		return
 	}
-	silent := min(s.Info.LastAckRecv, s.Info.LastDataRecv)
-	t.Silent.Add(silent)
-	if t.Longest == nil || silent > t.Longest.Age.Low {
-		t.Longest = &Stall{Exemplar: *exemplar(s, Age{silent, silent, AgeLastAck}), Timer: s.Timer, Queued: s.SendQ}
+	d := min(s.Info.LastAckRecv, s.Info.LastDataRecv)
+	silent.Add(d)
+	if *longest == nil || d > (*longest).Age.Low {
+		*longest = &Stall{Exemplar: *exemplar(s, Age{d, d, AgeLastAck}), Timer: s.Timer, Queued: s.SendQ}
 	}
 }
 
@@ -53,8 +61,16 @@ func (t *StallTally) merge(o *StallTally) {
 		t.Most[s] = max(t.Most[s], o.Most[s])
 	}
 	t.Probed += o.Probed
+	t.ProbedTwice += o.ProbedTwice
 	t.Silent.Merge(&o.Silent)
-	if t.Longest == nil || o.Longest != nil && o.Longest.older(&t.Longest.Exemplar) {
-		t.Longest = o.Longest
+	t.SilentProbed.Merge(&o.SilentProbed)
+	t.Longest = longer(t.Longest, o.Longest)
+	t.LongestProbed = longer(t.LongestProbed, o.LongestProbed)
+}
+
+func longer(a, b *Stall) *Stall {
+	if a == nil || b != nil && b.older(&a.Exemplar) {
+		return b
 	}
+	return a
 }

@@ -27,6 +27,7 @@ func TestStalls(t *testing.T) {
 		waiting(tcpvet.Established, tcpvet.TimerOn, 7, 5*time.Minute),
 		waiting(tcpvet.Established, tcpvet.TimerPersist, 9, time.Minute),
 		waiting(tcpvet.Established, tcpvet.TimerKeepalive, 2, 10*time.Minute),
+		waiting(tcpvet.Established, tcpvet.TimerKeepalive, 1, time.Hour),
 		waiting(tcpvet.CloseWait, tcpvet.TimerKeepalive, 2, 10*time.Minute),
 		waiting(tcpvet.SynSent, tcpvet.TimerOn, 3, 0),
 		waiting(tcpvet.SynSent, tcpvet.TimerOn, 1, 0),
@@ -48,11 +49,17 @@ func TestStalls(t *testing.T) {
 			t.Errorf("%v: resent, twice and most are %v, want %v", state, got, want)
 		}
 	}
-	if st.Probed != 1 || st.Silent.Total() != 3 || st.Silent.AtLeast(8*time.Minute) != 1 {
-		t.Errorf("%d probed, silent %v", st.Probed, st.Silent)
+	if st.Probed != 2 || st.ProbedTwice != 1 || st.SilentProbed.Total() != 1 || st.SilentProbed.AtLeast(8*time.Minute) != 1 {
+		t.Errorf("%d probed, %d twice, silent %v", st.Probed, st.ProbedTwice, st.SilentProbed)
 	}
-	if l := st.Longest; l == nil || l.Age.Low != 10*time.Minute || l.Timer.Retransmits != 2 {
+	if st.Silent.Total() != 1 || st.Silent.AtLeast(4*time.Minute) != 1 {
+		t.Errorf("silent %v", st.Silent)
+	}
+	if l := st.Longest; l == nil || l.Age.Low != 5*time.Minute || l.Timer.Retransmits != 7 {
 		t.Errorf("the longest is %+v", l)
+	}
+	if l := st.LongestProbed; l == nil || l.Age.Low != 10*time.Minute || l.Timer.Retransmits != 2 {
+		t.Errorf("the longest that was probed is %+v", l)
 	}
 }
 

@@ -29,9 +29,9 @@ func settings() []Topic {
 func settingPages() []settingPage {
 	return []settingPage{
 		localPortRange, localReservedPorts, twReuse, twReuseDelay, twRecycle, maxTwBuckets,
-		finTimeout, conntrackTimeWait, timestamps,
+		finTimeout, conntrackTimeWait, conntrackMax, timestamps,
 		keepaliveTime, keepaliveInterval, keepaliveProbes,
-		synRetries, retries2, somaxconn, maxSynBacklog, abortOnOverflow, maxOrphans,
+		synRetries, retries2, somaxconn, maxSynBacklog, abortOnOverflow, maxOrphans, orphanRetries,
 	}
 }
 

@@ -132,3 +132,18 @@ var maxOrphans = settingPage{
 	see:    []string{"FIN-WAIT-1", "LAST-ACK"},
 	refs:   []string{ipSysctl + "tcp_max_orphans", "tcp(7)"},
 }
+
+var orphanRetries = settingPage{
+	name:     "tcp_orphan_retries",
+	full:     "net.ipv4.tcp_orphan_retries",
+	title:    "how long a closed connection tries to say good-bye",
+	standard: "0, which means 8",
+	does:     "A process has closed, and nobody acknowledges the FIN or what was queued before it: FIN-WAIT-1, CLOSING, LAST-ACK. It is sent again with doubling pauses, eight times unless told otherwise: 102.2 s for a path whose timeout is 200 ms.",
+	doesNot:  "It does not concern a socket that a process still holds: that goes by tcp_retries2. It does not shorten TIME-WAIT, nor FIN-WAIT-2.",
+	when:     "When orphans of peers that vanish hold too much memory, and tcp_max_orphans comes near.",
+	commands: Commands{
+		{Run: "ss -tanoH state last-ack", Shows: "timer:(on,TIME,N): N times sent again"},
+	},
+	see:  []string{"LAST-ACK", "FIN-WAIT-1", "tcp_max_orphans"},
+	refs: []string{ipSysctl + "tcp_orphan_retries", "kernel function tcp_orphan_retries"},
+}

@@ -136,3 +136,20 @@ var timestamps = settingPage{
 	see:      []string{"tcp_tw_reuse", "segment"},
 	refs:     []string{"RFC 7323", ipSysctl + "tcp_timestamps"},
 }
+
+var conntrackMax = settingPage{
+	name:     "nf_conntrack_max",
+	full:     "net.netfilter.nf_conntrack_max",
+	title:    "how many connections netfilter can follow",
+	unit:     "entries",
+	standard: "by memory; the setting exists only where conntrack is loaded",
+	does:     "It bounds the table of conntrack, for all namespaces. Where it is full, packets that would begin an entry are dropped, and the kernel log says so: table full, dropping packet. To a client that looks like a service that does not answer.",
+	doesNot:  "It gives no local port, and ends no TIME-WAIT. The sockets of this host are in another table.",
+	when:     "When the table is near its limit and the host has the memory, some 300 bytes an entry. Keep the number of buckets in step.",
+	commands: Commands{
+		{Run: "sysctl -e net.netfilter.nf_conntrack_count", Shows: "entries now, in this namespace"},
+	},
+	values: Values{hostCounter("conntrack entries", "conntrack.count"), hostCounter("at most", "conntrack.max")},
+	see:    []string{"nf_conntrack_tcp_timeout_time_wait", "ETIMEDOUT"},
+	refs:   []string{"Documentation/networking/nf_conntrack-sysctl.rst"},
+}

@@ -61,7 +61,7 @@ func prose(topic Topic) []string {
 }
 
 // verbs are the verbs of the command that a text may name.
-var verbs = strings.Fields("count ls diagnose explain snapshot pcap capture demo")
+var verbs = strings.Fields("count ls diagnose explain snapshot pcap capture demo budget why")
 
 // TestCommandsNameVerbsAndTopicsThatExist reads commands and code in the text.
 func TestCommandsNameVerbsAndTopicsThatExist(t *testing.T) {
@@ -225,7 +225,7 @@ func TestSettingsExist(t *testing.T) {
 // namespace just made.
 func TestRootDefaults(t *testing.T) {
 	kerneltest.Netns(t)
-	byMemory := map[string]bool{"tcp_max_tw_buckets": true, "tcp_max_syn_backlog": true, "tcp_max_orphans": true}
+	byMemory := map[string]bool{"tcp_max_tw_buckets": true, "nf_conntrack_max": true, "tcp_max_syn_backlog": true, "tcp_max_orphans": true}
 	for _, p := range settingPages() {
 		if p.gone || byMemory[p.name] {
 			continue

@@ -17,6 +17,8 @@ func TestAgesInForce(t *testing.T) {
 	for rule, limit := range map[string]time.Duration{
 		"close-wait-leak": tcpvet.DefaultPatience,
 		"no-keepalive":    4 * tcpvet.DefaultPatience,
+		"half-open":       tcpvet.DefaultPatience / 4,
+		"unread-data":     tcpvet.DefaultPatience,
 	} {
 		want := fmt.Sprintf("%.1f s", h.Edge(limit).Seconds())
 		told := false

@@ -27,7 +27,7 @@ func TestFilteredEvidence(t *testing.T) {
 			}
 		}
 	}
-	for _, rule := range []string{"close-wait-leak", "fin-wait-2-pileup", "no-keepalive"} {
+	for _, rule := range []string{"established-growth", "keepalive-too-late", "unread-data", "close-wait-leak", "fin-wait-2-pileup", "no-keepalive", "half-open", "syn-sent-pileup", "syn-recv-pileup", "last-ack-pileup"} {
 		if told[rule] == 0 {
 			t.Errorf("%s never says that its count is filtered: %v", rule, told)
 		}

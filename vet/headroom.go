@@ -15,6 +15,10 @@ type Headroom struct {
 // Usable is how many ports the settings allow.
 func (h Headroom) Usable() int { return h.Range - h.Reserved }
 
+// Choosable is how many ports connect() could choose from if the tuple had no
+// connection.
+func (h Headroom) Choosable() int { return max(h.Usable()-h.Blocked, 0) }
+
 // LeftRatio is Left by Usable, 0 where nothing is usable.
 func (h Headroom) LeftRatio() float64 {
 	if h.Usable() <= 0 {
@@ -56,8 +60,15 @@ func (r Room) Empty(ns tcpvet.NetnsID) (h Headroom, ok bool) {
 	if ports == nil {
 		return h, false
 	}
-	h = Headroom{Range: ports.Size(), Reserved: ports.ReservedInside()}
-	if bound := r.census.Bound[ns]; bound != nil {
+	h = roomIn(ports, r.census.Bound[ns])
+	r.empty[ns] = h
+	return h, true
+}
+
+// roomIn gives the headroom of a range without any connection; bound may be nil.
+func roomIn(ports *tcpvet.Ports, bound *tcpvet.PortSet) Headroom {
+	h := Headroom{Range: ports.Size(), Reserved: ports.ReservedInside()}
+	if bound != nil {
 		for low, high := range bound.Spans {
 			low, high = max(low, ports.Low), min(high, ports.High)
 			if low <= high {
@@ -66,6 +77,5 @@ func (r Room) Empty(ns tcpvet.NetnsID) (h Headroom, ok bool) {
 		}
 	}
 	h.Left = max(h.Usable()-h.Blocked, 0)
-	r.empty[ns] = h
-	return h, true
+	return h
 }

@@ -38,6 +38,17 @@ func Counted[N Integer](n N, noun string) string {
 	return Count(n) + " " + noun + "s"
 }
 
+// Times writes how often: "once", "twice", "27 times".
+func Times[N Integer](n N) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return Count(n) + " times"
+}
+
 // Percent writes a ratio with one decimal: 96.9 %. What is not quite all is
 // never written as 100 %, and what is not quite nothing never as 0 %.
 func Percent(ratio float64) string {

@@ -23,6 +23,9 @@ func TestCount(t *testing.T) {
 	if one, many := vet.Counted(1, "socket"), vet.Counted(1234, "socket"); one != "1 socket" || many != "1,234 sockets" {
 		t.Errorf("counted: %q, %q", one, many)
 	}
+	if once, twice, often := vet.Times(1), vet.Times(2), vet.Times(1234); once != "once" || twice != "twice" || often != "1,234 times" {
+		t.Errorf("times: %q, %q, %q", once, twice, often)
+	}
 }
 
 func TestPercent(t *testing.T) {

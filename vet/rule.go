@@ -12,6 +12,16 @@ type Rule struct {
 	Doc   Doc          // its manual page
 	Needs tcpvet.Facts // without all of these it is skipped
 
+	// Compares tells that it judges what changed between two looks. Without an
+	// earlier one it is not asked, and is no rule that was skipped: nobody asked
+	// what changed.
+	Compares bool
+
+	// Lacks gives what a look with these facts could not tell all the same, such
+	// as a setting that the first namespace alone has: the rule is then skipped.
+	// It is pure; nil where Needs says all.
+	Lacks func(tcpvet.Case) tcpvet.Facts
+
 	// Judge is pure: it reads the Case alone, and changes nothing in it.
 	// Patience is above 0. It names the rule in each finding, and its first
 	// Number is the finding's size: how many sockets or ports it is about.

@@ -32,7 +32,14 @@ func Run(c tcpvet.Case, rules []*Rule) Report {
 	}
 	var r Report
 	for _, rule := range rules {
-		if missing := rule.Needs &^ c.Now.Facts; missing != 0 {
+		if rule.Compares && c.Before == nil {
+			continue
+		}
+		missing := rule.Needs &^ c.Now.Facts
+		if missing == 0 && rule.Lacks != nil {
+			missing = rule.Lacks(c)
+		}
+		if missing != 0 {
 			r.Skipped = append(r.Skipped, Skipped{rule.Name, missing})
 			continue
 		}

@@ -36,6 +36,27 @@ func TestRunSkipsWhatItCannotJudge(t *testing.T) {
 	}
 }
 
+// TestRunCompares asks a rule of what changed only where something could have: it
+// is not skipped either, whatever it needs.
+func TestRunCompares(t *testing.T) {
+	a := finds("a", tcpvet.FactTimer, tcpvet.Finding{})
+	a.Compares = true
+	now := tcpvet.Census{Facts: tcpvet.FactTimer}
+	for _, tt := range []struct {
+		c              tcpvet.Case
+		found, skipped int
+	}{
+		{tcpvet.Case{Now: now}, 0, 0},
+		{tcpvet.Case{}, 0, 0},
+		{tcpvet.Case{Now: now, Before: &now}, 1, 0},
+		{tcpvet.Case{Before: &now}, 0, 1},
+	} {
+		if r := vet.Run(tt.c, []*vet.Rule{a}); len(r.Findings) != tt.found || len(r.Skipped) != tt.skipped {
+			t.Errorf("before: %v, facts %v: %d found, %d skipped; want %d and %d", tt.c.Before != nil, tt.c.Now.Facts, len(r.Findings), len(r.Skipped), tt.found, tt.skipped)
+		}
+	}
+}
+
 func TestRunOrdersFindings(t *testing.T) {
 	at := func(size float64, s tcpvet.Severity, ns tcpvet.NetnsID, pid int32, service string) tcpvet.Finding {
 		f := tcpvet.Finding{Severity: s, Numbers: []tcpvet.Number{{Name: "sockets", Value: size}}}

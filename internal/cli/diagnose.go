@@ -25,6 +25,8 @@ type judging struct {
 	interval time.Duration
 	failOn   string
 	only     []string
+	pathIdle []string
+	limits   []tcpvet.PathLimit // of pathIdle
 }
 
 var failWords = []string{"none", "info", "warning", "critical"}
@@ -48,6 +50,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
 		Example: `  tcpvet diagnose
   tcpvet diagnose --netns pid:4121
   tcpvet diagnose --interval 10s          look twice: what grows?
+  tcpvet diagnose --path-idle 350s        a NAT forgets after 350 s: who keeps alive too late?
   tcpvet diagnose -o json | jq '.findings[].title'
   ss -tanp | tcpvet diagnose --from - --port-range 32768-60999
   tcpvet diagnose --from before.jsonl --from now.jsonl`,
@@ -59,6 +62,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
 	f.DurationVar(&j.interval, "interval", 0, "look a second time after this long, and judge what changed")
 	f.StringVar(&j.failOn, "fail-on", "warning", "exit with 1 on findings of this severity or worse: "+strings.Join(failWords, ", "))
 	f.StringSliceVar(&j.only, "rule", nil, "judge by these rules only")
+	f.StringArrayVar(&j.pathIdle, "path-idle", nil, "what is on the way forgets a connection that is idle for this long: DURATION for all peers, ADDRESS=DURATION or PREFIX=DURATION for some; may be given again")
 	complete(cmd, "fail-on", failWords...)
 	completeList(cmd, "rule", ruleNames)
 	l.flags(cmd)
@@ -99,6 +103,13 @@ func (j *judging) check() error {
 	case !slices.Contains(failWords, j.failOn):
 		return usage("--fail-on %q: expected %s", j.failOn, strings.Join(failWords, ", "))
 	}
+	for _, word := range j.pathIdle {
+		l, err := pathLimit(word)
+		if err != nil {
+			return err
+		}
+		j.limits = append(j.limits, l)
+	}
 	return nil
 }
 
@@ -116,6 +127,13 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 	}
 	if j.interval > 0 && len(l.from) > 0 {
 		return usage("--interval looks at this machine twice, --from reads a file: give two --from instead")
+	}
+	if j.interval == 0 && len(srcs) == 1 {
+		for _, r := range by {
+			if r.Compares && len(j.only) > 0 {
+				return usage("--rule %s judges what changed between two looks: add --interval 10s, or give --from twice", r.Name)
+			}
+		}
 	}
 	for _, src := range srcs {
 		if err := answerable(src, sel.query()); err != nil {
@@ -135,7 +153,7 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 
 // takeCase looks once or twice, as it was asked to.
 func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []source.Source) (tcpvet.Case, error) {
-	c := tcpvet.Case{Patience: j.patience}
+	c := tcpvet.Case{Patience: j.patience, Limits: j.limits}
 	take := func(src source.Source) (tcpvet.Census, error) {
 		return l.take(ctx, src, source.Query{Want: judged | sel.query().Want, Netns: l.namespaces()}, sel)
 	}
@@ -147,7 +165,7 @@ func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []s
 		case errors.Is(err, source.ErrCut):
 			cut = err // what is missing there would pass for growth
 		case err != nil:
-			return tcpvet.Case{Now: before, Patience: j.patience}, err
+			return tcpvet.Case{Now: before, Patience: j.patience, Limits: j.limits}, err
 		default:
 			c.Before = &before
 		}
@@ -172,7 +190,9 @@ func takeCase(ctx context.Context, l *look, j *judging, sel *selection, srcs []s
 
 // judged holds what the rules may need.
 const judged = tcpvet.FactInfo | tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactListeners | tcpvet.FactBound |
-	tcpvet.FactPortRange | tcpvet.FactSysctls | tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits
+	tcpvet.FactPortRange | tcpvet.FactSysctls | tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits |
+	tcpvet.FactHosts | tcpvet.FactSysctlConf |
+	tcpvet.FactTableless
 
 func printDiagnosis(l *look, o *output, c *tcpvet.Case, r vet.Report) error {
 	switch o.format {

@@ -24,8 +24,9 @@ func snapshotCommand(stdio IO) *cobra.Command {
 		Short: "save what diagnose would look at, to judge it later or elsewhere",
 		Long: `snapshot writes everything that diagnose looks at to FILE (- for standard
 output): sockets with their holders, the processes' command lines, the
-namespaces' settings, counters and addresses. --from reads it, and finds what
-would have been found live. A name that ends in .gz is compressed.
+namespaces' settings, counters and addresses, what the hosts files give for
+localhost, and the files of sysctl.conf. --from reads it, and finds what would
+have been found live. A name that ends in .gz is compressed.
 
 Command lines can hold secrets: look before you send it to somebody.`,
 		Example: `  tcpvet snapshot sick.jsonl.gz

@@ -125,6 +125,9 @@ func SnapshotNetnsOf(n *tcpvet.Netns) SnapshotNetns {
 	out := SnapshotNetns{
 		Schema: SnapshotSchema, Kind: KindNetns, Inode: uint64(n.ID), Names: n.Names, Sysctls: n.Sysctls, Counters: n.Counters,
 	}
+	if n.Addresses != nil {
+		out.Addresses = make([]Address, 0, len(n.Addresses)) // none, and not unread
+	}
 	for _, a := range n.Addresses {
 		out.Addresses = append(out.Addresses, Address{a.Prefix.String(), a.Interface, a.Up, a.Tentative, a.Deprecated})
 	}
@@ -140,6 +143,9 @@ func SnapshotNetnsOf(n *tcpvet.Netns) SnapshotNetns {
 // Netns gives the vocabulary's value of the line.
 func (j *SnapshotNetns) Netns() (tcpvet.Netns, error) {
 	n := tcpvet.Netns{ID: tcpvet.NetnsID(j.Inode), Names: j.Names, Sysctls: j.Sysctls, Counters: j.Counters}
+	if j.Addresses != nil {
+		n.Addresses = make([]tcpvet.Address, 0, len(j.Addresses))
+	}
 	for _, a := range j.Addresses {
 		p, err := netip.ParsePrefix(a.Prefix)
 		if err != nil {

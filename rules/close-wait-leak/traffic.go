@@ -3,7 +3,6 @@ package closewaitleak
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -89,28 +88,12 @@ func (s *stuck) finding() tcpvet.Finding {
 }
 
 func (s *stuck) title() string {
-	who := "the application of " + s.clients()
+	who := "the application of " + vet.ClientsText(s.NoteTally)
 	toward := "to " + tcpvet.EndpointText(s.service)
 	if s.by == tcpvet.ServerEnd {
 		who, toward = "the server", "on "+tcpvet.EndpointText(s.service)
 	}
 	return who + "   " + toward
-}
-
-// clients names the clients, as far as they are known.
-func (s *stuck) clients() string {
-	var names []string
-	for _, a := range s.Clients {
-		names = append(names, vet.Plain(tcpvet.HostText(a)))
-	}
-	if s.MoreClients {
-		names = append(names, "others")
-	}
-	if len(names) > 1 {
-		names[len(names)-2] += " and " + names[len(names)-1]
-		names = names[:len(names)-1]
-	}
-	return strings.Join(names, ", ")
 }
 
 func (s *stuck) detail() []string {
@@ -145,19 +128,13 @@ func (s *stuck) detail() []string {
 
 // evidence counts FINs with tcpdump: one end sent them, the other did not.
 func (s *stuck) evidence() []tcpvet.Evidence {
-	if !s.numeric() || s.traffic.Check == "" {
+	server, ok := vet.Recorded(s.traffic, s.service, vet.FlagFIN, tcpvet.ServerEnd)
+	if !ok {
 		return nil
 	}
-	fin := "tcp[tcpflags] & tcp-fin != 0"
-	if s.service.Addr().Is6() {
-		fin = "ip6[6] = 6 and ip6[53] & 1 != 0" // tcp[] is for IPv4 only
-	}
-	check := func(dir string) string {
-		return fmt.Sprintf("tcpdump -nr %s '%s and %s host %s and %s port %d' | wc -l",
-			vet.Quote(s.traffic.Check), fin, dir, s.service.Addr(), dir, s.service.Port())
-	}
+	clients, _ := vet.Recorded(s.traffic, s.service, vet.FlagFIN, tcpvet.ClientEnd)
 	return []tcpvet.Evidence{
-		{What: "FINs that the server sent", Got: vet.Count(s.all.FromServer.FINs), Check: check("src")},
-		{What: "FINs that its clients sent", Got: vet.Count(s.all.FromClients.FINs), Check: check("dst")},
+		{What: "FINs that the server sent", Got: vet.Count(s.all.FromServer.FINs), Check: server},
+		{What: "FINs that its clients sent", Got: vet.Count(s.all.FromClients.FINs), Check: clients},
 	}
 }

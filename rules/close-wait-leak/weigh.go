@@ -1,7 +1,6 @@
 package closewaitleak
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -164,18 +163,8 @@ func (j *judgement) neverAccepted(l *leak) bool {
 
 // listener finds who listens where the leak's connections came in.
 func (j *judgement) listener(l *leak) tcpvet.Process {
-	addr, port := l.Service.Addr(), l.Service.Port()
-	if !addr.IsValid() {
-		return tcpvet.Nobody
-	}
-	where := []netip.Addr{addr, netip.AddrFrom16(addr.As16()), netip.IPv6Unspecified()}
-	if addr.Is4() {
-		where = append(where, netip.IPv4Unspecified())
-	}
-	for _, a := range where {
-		if q := j.Now.Listeners[tcpvet.Listener{Netns: l.Netns, Local: netip.AddrPortFrom(a, port)}]; q != nil {
-			return q.Holder
-		}
+	if _, q := vet.ListenerAt(&j.Now, l.Netns, l.Service); q != nil {
+		return q.Holder
 	}
 	return tcpvet.Nobody
 }

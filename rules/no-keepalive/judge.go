@@ -1,11 +1,7 @@
 package nokeepalive
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -14,21 +10,32 @@ import (
 
 // idler is the idle connections of one process, over its services.
 type idler struct {
-	vet.Holding
-	idle     uint64 // connections idle for long without keepalive
-	folded   uint64 // the same of services that were folded together, which are not in idle
-	services []service
+	vet.PerHolder
+	folded uint64        // the same of services that were folded together, which are not in Count
+	edge   time.Duration // all are idle for at least that long
+	path   time.Duration // the shortest limit that is known on the way to some of them, 0 for none
 }
 
-type service struct {
-	at   netip.AddrPort
-	idle uint64
+// limitOf is how long a connection of that end must be idle; known tells that
+// it is the limit of the path.
+func limitOf(c *tcpvet.Case, h vet.Held) (limit time.Duration, known bool) {
+	if limit, known = vet.IdleLimit(c, h.Role, h.Service); known {
+		return limit, true
+	}
+	return patiences * c.Patience, false
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
-	limit := patiences * c.Patience
+	idle := func(h *vet.Holding) uint64 {
+		limit, _ := limitOf(&c, h.Held)
+		return h.Idle.KeepaliveOff.AtLeast(limit)
+	}
 	held := vet.Holdings(&c.Now, func(g tcpvet.Group, t *tcpvet.Tally) bool {
-		return t.Idle != nil && t.Idle.KeepaliveOff.AtLeast(limit) > 0 && atRisk(&c.Now, g)
+		if t.Idle == nil || !vet.PeerMayVanish(&c.Now, g) {
+			return false
+		}
+		limit, _ := limitOf(&c, vet.Held{Role: g.Role, Service: g.Service})
+		return t.Idle.KeepaliveOff.AtLeast(limit) > 0
 	})
 	if len(held) == 0 {
 		return nil
@@ -41,109 +48,61 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		}
 		unguarded[g.Netns] += t.Idle.KeepaliveOff.Total()
 		if g.Folded() {
+			limit, _ := limitOf(&c, vet.Held{Role: g.Role})
 			folded[vet.Held{Netns: g.Netns, Holder: g.Holder, Role: g.Role}] += t.Idle.KeepaliveOff.AtLeast(limit)
 		}
 	}
 	var findings []tcpvet.Finding
-	for len(held) > 0 { // Holdings are in the order of holder and role
-		n := 1
-		for n < len(held) && sameHolder(held[0].Held, held[n].Held) {
-			n++
+	for _, p := range vet.ByHolder(held, idle) {
+		i := idler{PerHolder: p, folded: folded[vet.Held{Netns: p.Netns, Holder: p.Holder, Role: p.Role}]}
+		for _, s := range p.Services {
+			limit, known := limitOf(&c, vet.Held{Role: p.Role, Service: s.Service})
+			if edge := p.Idle.KeepaliveOff.Edge(limit); i.edge == 0 || edge < i.edge {
+				i.edge = edge
+			}
+			if known && (i.path == 0 || limit < i.path) {
+				i.path = limit
+			}
 		}
-		i := sum(held[:n], limit)
-		i.folded = folded[vet.Held{Netns: i.Netns, Holder: i.Holder, Role: i.Role}]
-		if i.idle >= some {
-			findings = append(findings, i.finding(&c.Now, limit, unguarded[i.Netns]))
+		if i.Count >= some {
+			findings = append(findings, i.finding(&c.Now, unguarded[i.Netns]))
 		}
-		held = held[n:]
 	}
 	return findings
 }
 
-// atRisk leaves out what cannot lose its peer, connections that no process has
-// accepted yet, and groups that were folded: they no longer tell whether they are
-// over loopback.
-func atRisk(c *tcpvet.Census, g tcpvet.Group) bool {
-	if g.Holder == tcpvet.Nobody && c.Facts.Has(tcpvet.FactHolders) {
-		return false
-	}
-	if g.Folded() || g.Local.IsLoopback() || g.Service.Addr().IsLoopback() {
-		return false
-	}
-	if g.Role != tcpvet.Client {
-		return true
-	}
-	remote := g.Service.Addr()
-	return remote != g.Local && !slices.ContainsFunc(c.Netns[g.Netns].Addresses, func(a tcpvet.Address) bool {
-		return a.Prefix.Addr() == remote
-	})
-}
-
-func sameHolder(a, b vet.Held) bool {
-	return a.Netns == b.Netns && a.Holder == b.Holder && a.Role == b.Role
-}
-
-func sum(held []vet.Holding, limit time.Duration) idler {
-	i := idler{Holding: held[0]}
-	for n := range held {
-		h := &held[n]
-		idle := h.Idle.KeepaliveOff.AtLeast(limit)
-		i.idle += idle
-		i.services = append(i.services, service{h.Service, idle})
-		if n > 0 {
-			i.Merge(h)
-		}
-	}
-	slices.SortFunc(i.services, func(a, b service) int {
-		return cmp.Or(cmp.Compare(b.idle, a.idle), a.at.Compare(b.at))
-	})
-	return i
-}
-
-func (i *idler) finding(c *tcpvet.Census, limit time.Duration, unguarded uint64) tcpvet.Finding {
+func (i *idler) finding(c *tcpvet.Census, unguarded uint64) tcpvet.Finding {
 	info := c.Processes[i.Holder]
-	edge := i.Idle.KeepaliveOff.Edge(limit)
 	f := tcpvet.Finding{
 		Rule: name, Severity: tcpvet.Info,
-		Subject: tcpvet.Subject{
-			Netns: i.Netns, Container: info.Container, Service: i.Service, Services: len(i.services), Local: i.Local(),
-		},
-		Detail: i.detail(c, edge),
+		Subject: i.Subject(c),
+		Detail:  i.detail(c),
 		Numbers: []tcpvet.Number{
-			{Name: "idle_sockets", Value: float64(i.idle)},
-			{Name: "idle_limit_s", Value: edge.Seconds()},
+			{Name: "idle_sockets", Value: float64(i.Count)},
+			{Name: "idle_limit_s", Value: i.edge.Seconds()},
 			{Name: "without_keepalive_sockets", Value: float64(i.Idle.KeepaliveOff.Total())},
 			{Name: "with_keepalive_sockets", Value: float64(i.Idle.KeepaliveOn.Total())},
 		},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{Code: true, Text: codeText(info), Run: "tcpvet explain keepalive"}},
 	}
-	if i.idle >= many {
+	if i.Count >= many {
 		f.Severity = tcpvet.Warning
 	}
 	if i.folded > 0 {
 		f.Detail = append(f.Detail, fmt.Sprintf("Another %s, of services that were folded together, are not counted: they may be over loopback, and at no risk.", vet.Count(i.folded)))
 	}
-	if i.idle < many && i.idle+i.folded >= many {
+	if i.Count < many && i.Count+i.folded >= many {
 		f.Certainty = tcpvet.Likely
 	}
+	if i.path > 0 {
+		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "path_limit_s", Value: i.path.Seconds()})
+	}
 	f.Numbers = append(f.Numbers, vet.MayLack(c.GroupError, "sockets")...)
-	if i.Holder.Known() {
-		f.Subject.Processes = append([]tcpvet.Process{i.Holder}, i.SharedWith()...)
-	}
-	toward := "on "
-	if i.Role == tcpvet.Client {
-		toward = "to "
-	}
-	about := toward + i.Service.String()
-	if !i.Service.IsValid() {
-		f.Subject.Services = max(len(i.services), 2)
-		about = toward + vet.Counted(f.Subject.Services, "service")
-	}
 	who := vet.ProgramText(c, i.Holder)
 	if i.Role == tcpvet.Client {
 		who = vet.OwnerText(c, i.Holder)
 	}
-	f.Title = vet.Heading(c, i.Netns, info.Container, who, about)
+	f.Title = vet.Heading(c, i.Netns, info.Container, who, i.About())
 	if m := i.MostIdle; m != nil {
 		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "most_idle_s", Value: m.Age.Low.Seconds()})
 	}
@@ -163,25 +122,17 @@ func codeText(info tcpvet.ProcessInfo) string {
 	return "set SO_KEEPALIVE and TCP_KEEPIDLE on these connections, or close them when they have been idle for some time"
 }
 
-func (i *idler) detail(c *tcpvet.Census, edge time.Duration) []string {
-	first := fmt.Sprintf("%s idle for at least %s without SO_KEEPALIVE", counted(c.GroupError, i.idle), vet.Duration(edge))
+func (i *idler) detail(c *tcpvet.Census) []string {
+	first := fmt.Sprintf("%s idle for at least %s without SO_KEEPALIVE", counted(c.GroupError, i.Count), vet.Duration(i.edge))
 	if m := i.MostIdle; m != nil {
 		first += "; the longest for " + vet.Duration(m.Age.Low)
 	}
 	d := []string{first + "."}
-	if len(i.services) > 1 {
-		var names []string
-		for _, s := range i.services[:min(len(i.services), named)] {
-			at := "others"
-			if s.at.IsValid() {
-				at = s.at.String()
-			}
-			names = append(names, fmt.Sprintf("%s (%s)", at, vet.AtLeast(c.GroupError, s.idle)))
-		}
-		if more := len(i.services) - named; more > 0 {
-			names = append(names, vet.Counted(more, "other"))
-		}
-		d = append(d, "Most of them: "+strings.Join(names, ", ")+".")
+	if most := i.Most(c); most != "" {
+		d = append(d, most)
+	}
+	if i.path > 0 {
+		d = append(d, fmt.Sprintf("The idle limit on the way is %s, as was told: a connection that is idle for longer is cut off, and neither end knows.", vet.Duration(i.path)))
 	}
 	if i.Role == tcpvet.Client {
 		d = append(d, "If the peer or a middlebox has forgotten one, the next request on it hangs until retransmission gives up, after some 15 min.")

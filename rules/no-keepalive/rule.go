@@ -22,9 +22,6 @@ const (
 
 	// many of them are a crowd that one lost middlebox strands at once.
 	many = 100
-
-	// named is how many services the text names.
-	named = 3
 )
 
 // Rule finds processes with idle connections without SO_KEEPALIVE.
@@ -38,9 +35,11 @@ var Rule = &vet.Rule{
 			"An idle TCP connection sends nothing. If the peer loses power, or a NAT or balancer between forgets the connection, this side is not told: it stays in ESTAB for good. Only SO_KEEPALIVE, set by the program for each socket, makes the kernel ask.",
 			"A client finds out at its next request: the data is sent again and again without an answer for some 15 minutes (`tcp_retries2`) before the call fails. A server that only waits for requests never finds out, and keeps a descriptor for each dead client.",
 			"That keepalive is off shows in an idle socket without any timer. Connections over loopback and to an address of the same namespace are left out: both ends live and die with one kernel, so the peer cannot vanish, and there is no middlebox.",
+			"Where the idle limit on the way is known, `--path-idle 350s` or `--path-idle 10.0.3.0/24=350s` tells it, and connections to those peers are judged by it.",
 		},
 		Numbers: []vet.Number{
 			{Name: "idle", Value: vet.Duration(patiences * time.Minute), Reason: "four times patience: middleboxes forget idle connections after 4 to 6 minutes, so from here on one may be gone. Ages are counted by powers of two of milliseconds, so what counts is the next of them: 262.1 s, or 4 min 22 s"},
+			{Name: "idle, where a limit is told", Value: "the limit of --path-idle", Reason: "what is idle for longer has been forgotten on the way; a server's connections are judged by a limit to all peers only, for its peers are many"},
 			{Name: "info", Value: vet.Counted(some, "socket") + " of a process", Reason: "a few connections may belong to a tool of an administrator"},
 			{Name: "warning", Value: vet.Counted(many, "socket") + " of a process", Reason: "so many are stranded together when something between restarts, and each holds a descriptor"},
 		},

@@ -20,8 +20,8 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Subject.Container = c.Processes[first].Container
 	}
 	for _, h := range s.holders {
-		if h.process.Known() {
-			f.Subject.Processes = append(f.Subject.Processes, h.process)
+		if h.Process.Known() {
+			f.Subject.Processes = append(f.Subject.Processes, h.Process)
 		}
 	}
 	between := s.tuple.Local.String() + " to " + s.tuple.Remote.String()
@@ -129,10 +129,10 @@ func (s *shortage) holderText(c *tcpvet.Census) string {
 	var names []string
 	for _, h := range s.holders[:min(len(s.holders), most)] {
 		who := "no process, as TIME-WAIT and orphans are"
-		if h.process != tcpvet.Nobody {
-			who = vet.ProgramText(c, h.process)
+		if h.Process != tcpvet.Nobody {
+			who = vet.ProgramText(c, h.Process)
 		}
-		names = append(names, fmt.Sprintf("%s (%s)", who, vet.AtLeast(c.GroupError, h.count)))
+		names = append(names, fmt.Sprintf("%s (%s)", who, vet.AtLeast(c.GroupError, h.Count)))
 	}
 	if more := len(s.holders) - most; more > 0 {
 		names = append(names, vet.Counted(more, "other"))

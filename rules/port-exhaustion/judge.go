@@ -1,7 +1,7 @@
 package portexhaustion
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/tcpvet/tcpvet"
@@ -15,15 +15,9 @@ type shortage struct {
 	budget   *tcpvet.Budget
 	severity tcpvet.Severity
 	kind     string
-	holders  []share // who holds its ports, the most first
-	unsure   bool    // whether the reusable TIME-WAITs are reused decides whether the ports last
-	peer     bool    // that takes timestamps at another host too
-}
-
-// share is how many connections of a tuple one process holds.
-type share struct {
-	process tcpvet.Process
-	count   uint64
+	holders  []vet.Share // who holds its ports, the most first
+	unsure   bool        // whether the reusable TIME-WAITs are reused decides whether the ports last
+	peer     bool        // that takes timestamps at another host too
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
@@ -138,39 +132,16 @@ func away(c *tcpvet.Census, t tcpvet.Tuple) bool {
 	return !slices.ContainsFunc(c.Netns[t.Netns].Addresses, func(a tcpvet.Address) bool { return a.Prefix.Addr() == remote })
 }
 
-// blame finds who holds the ports, in one pass over the groups.
+// blame finds who holds the ports.
 func blame(c *tcpvet.Census, short map[tcpvet.Tuple]*shortage) {
-	for g, t := range c.Groups {
-		if g.Role != tcpvet.Client {
-			continue
-		}
-		if s := short[tcpvet.Tuple{Netns: g.Netns, Local: g.Local, Remote: g.Service}]; s != nil {
-			s.holders = append(s.holders, share{g.Holder, t.Total()})
-		}
-	}
-	for _, s := range short {
-		slices.SortFunc(s.holders, func(a, b share) int {
-			return cmp.Or(
-				cmp.Compare(b.count, a.count),
-				cmp.Compare(a.process.PID, b.process.PID), cmp.Compare(a.process.Start, b.process.Start),
-			)
-		})
+	holders := vet.Holders(c, slices.Collect(maps.Keys(short))...)
+	for t, s := range short {
+		s.holders = holders[t]
 	}
 }
 
 // states gives the states that hold ports, the most frequent first.
-func (s *shortage) states() []tcpvet.State {
-	var states []tcpvet.State
-	for state, n := range s.budget.Taken {
-		if n > 0 {
-			states = append(states, tcpvet.State(state))
-		}
-	}
-	slices.SortStableFunc(states, func(a, b tcpvet.State) int {
-		return cmp.Compare(s.budget.Taken[b], s.budget.Taken[a])
-	})
-	return states
-}
+func (s *shortage) states() []tcpvet.State { return vet.TakenIn(s.budget) }
 
 // holds tells whether the state holds that part of the ports in use.
 func (s *shortage) holds(state tcpvet.State, part float64) bool {
@@ -183,8 +154,8 @@ func (s *shortage) boundMost() bool { return s.Blocked > s.Taken }
 // first is the process that holds most, Nobody where none is known.
 func (s *shortage) first() tcpvet.Process {
 	for _, h := range s.holders {
-		if h.process.Known() {
-			return h.process
+		if h.Process.Known() {
+			return h.Process
 		}
 	}
 	return tcpvet.Nobody

@@ -13,7 +13,7 @@ const (
 	gone = 0.05
 
 	// scarce is the part below which growth by a quarter fails.
-	scarce = 0.20
+	scarce = vet.Scarce
 
 	// half is the part below which connect() is slow: it tries the ports of
 	// one parity first, and those are gone.

@@ -19,12 +19,18 @@
 //
 //	ports 32768-60999           the local port range
 //	reserved 8080,9000-9010     the reserved ports
-//	address 10.0.0.5/24         an address of the host
+//	address 10.0.0.5/24         an address of the host; with "down" behind it of an interface that is down
 //	patience 2s                 of the case
 //	before 10s                  how long ago the earlier look was
+//	path-idle 10.0.3.0/24=350s  an idle limit on the way to peers; to all without a prefix
 //	groups 4, tuples 4          how many the Census keeps: more are folded
 //	netns app                   the name of the namespace, which is then another than one's own
-//	process 4121 exe=python3.11 args="python3 app.py" fds=27400/65536 unit=api.service container=api-7f9
+//	process 4121 exe=python3.11 args="python3 app.py" fds=27400/65536 sockets=27380 unit=api.service container=api-7f9 localhost=::1,127.0.0.1
+//	                            tableless=USED/QUIET/UNASKED/ino:INODE tells its sockets in no table,
+//	                            comm=NAME a process that the text need not name
+//	host orphans 900            a counter of the machine as a whole
+//	file /etc/sysctl.conf:3 net.ipv4.tcp_fin_timeout = 30
+//	                            a line of a file of sysctl(8), in the order of reading
 //	gap holders needs=root      something that could not be seen
 //
 // A finding in want.txt is a paragraph. Its first line holds severity, certainty

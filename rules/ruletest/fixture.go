@@ -75,13 +75,13 @@ func Parse(t testing.TB, file string, b []byte) Fixture {
 	if now == nil {
 		t.Fatalf("%s: now.txt is missing", file)
 	}
-	f.Case = tcpvet.Case{Now: now.census, Patience: now.patience}
+	f.Case = tcpvet.Case{Now: now.census, Patience: now.patience, Limits: now.limits}
 	if before != nil {
 		before.census.Taken = taken.Add(-now.before)
 		f.Case.Before = &before.census
 	}
 	if cured != nil {
-		f.Cured = &tcpvet.Case{Now: cured.census, Patience: cured.patience}
+		f.Cured = &tcpvet.Case{Now: cured.census, Before: f.Case.Before, Patience: cured.patience, Limits: cured.limits}
 	}
 	want, ok := parts["want.txt"]
 	if !ok {
@@ -131,9 +131,14 @@ type setting struct {
 	file      string
 	netns     tcpvet.Netns
 	processes map[int32]tcpvet.ProcessInfo
+	limited   bool // a process has its descriptors told
+	tableless bool // and its sockets in no table
+	hosts     bool // a process has told what localhost means to it
+	host      tcpvet.Host
 	gaps      []tcpvet.Gap
 	patience  time.Duration
 	before    time.Duration
+	limits    []tcpvet.PathLimit
 	bounds    fold.Options
 	census    tcpvet.Census
 }
@@ -168,12 +173,23 @@ func (s *setting) line(line string) error {
 		}
 	case "address":
 		var p netip.Prefix
-		p, err = netip.ParsePrefix(rest)
-		s.netns.Addresses = append(s.netns.Addresses, tcpvet.Address{Prefix: p, Up: true})
+		text, down := strings.CutSuffix(rest, " down")
+		p, err = netip.ParsePrefix(text)
+		s.netns.Addresses = append(s.netns.Addresses, tcpvet.Address{Prefix: p, Up: !down})
+	case "host":
+		counter, value, _ := strings.Cut(rest, " ")
+		if s.host.Counters == nil {
+			s.host.Counters = make(map[string]uint64)
+		}
+		s.host.Counters[counter], err = strconv.ParseUint(value, 10, 64)
+	case "file":
+		err = s.boot(rest)
 	case "patience":
 		s.patience, err = time.ParseDuration(rest)
 	case "before":
 		s.before, err = time.ParseDuration(rest)
+	case "path-idle":
+		err = s.pathIdle(rest)
 	case "groups":
 		s.bounds.Groups, err = strconv.Atoi(rest)
 	case "tuples":
@@ -186,12 +202,39 @@ func (s *setting) line(line string) error {
 		what, needs, _ := strings.Cut(rest, " needs=")
 		s.gaps = append(s.gaps, tcpvet.Gap{What: what, Needs: needs, Err: "permission denied"})
 	default:
-		if strings.Contains(word, ".") {
+		if strings.Contains(word, ".") && !strings.HasPrefix(word, "sockstat.") {
 			s.netns.Sysctls[word] = rest
 			return nil
 		}
 		s.netns.Counters[word], err = strconv.ParseUint(rest, 10, 64)
 	}
+	return err
+}
+
+func (s *setting) pathIdle(text string) error {
+	var l tcpvet.PathLimit
+	peers, idle, narrowed := strings.Cut(text, "=")
+	if !narrowed {
+		idle = text
+	}
+	var err error
+	if l.Idle, err = time.ParseDuration(idle); err == nil && narrowed {
+		l.Remote, err = netip.ParsePrefix(peers)
+	}
+	s.limits = append(s.limits, l)
+	return err
+}
+
+// boot reads "FILE:LINE NAME = VALUE".
+func (s *setting) boot(text string) error {
+	place, line, _ := strings.Cut(text, " ")
+	file, number, ok1 := strings.Cut(place, ":")
+	name, value, ok2 := strings.Cut(line, " = ")
+	if !ok1 || !ok2 {
+		return fmt.Errorf("no line of a file: %q", text)
+	}
+	n, err := strconv.Atoi(number)
+	s.host.Settings = append(s.host.Settings, tcpvet.Setting{File: file, Line: n, Name: name, Value: value})
 	return err
 }
 
@@ -226,10 +269,27 @@ func (s *setting) process(text string) error {
 			i.Args = strings.Fields(value)
 		case "unit":
 			i.Unit = value
+		case "localhost":
+			i.Localhost = []netip.Addr{}
+			for addr := range strings.SplitSeq(value, ",") {
+				var a netip.Addr
+				a, err = netip.ParseAddr(addr)
+				i.Localhost = append(i.Localhost, a)
+			}
+			s.hosts = true
 		case "container":
 			i.Container = &tcpvet.Container{ID: strings.Repeat("0", 64), Name: value}
 		case "fds":
 			_, err = fmt.Sscanf(value, "%d/%d", &i.Descriptors, &i.DescriptorLimit)
+			s.limited = true
+		case "comm":
+			i.Comm = value
+		case "tableless":
+			i.Tableless = new(tcpvet.Tableless)
+			_, err = fmt.Sscanf(value, "%d/%d/%d/ino:%d", &i.Tableless.Used, &i.Tableless.Quiet, &i.Tableless.Unasked, &i.Tableless.Inode)
+			s.tableless = true
+		case "sockets":
+			i.Sockets, err = strconv.ParseUint(value, 10, 64)
 		default:
 			err = fmt.Errorf("unknown field %q", m[1])
 		}
@@ -255,6 +315,12 @@ func (s *setting) look(t testing.TB, text string) tcpvet.Census {
 	if err := src.Look(context.Background(), source.Query{}, furnished{f, s}); err != nil {
 		t.Fatalf("%s: %v", s.file, err)
 	}
+	for pid, i := range s.processes {
+		if p := (tcpvet.Process{PID: pid}); i.Comm != "" {
+			i.Netns = s.netns.ID
+			f.Process(p, i) // the text need not name it
+		}
+	}
 	c := f.Census()
 	c.Taken, c.Source, c.Facts, c.Whole = taken, src.Name(), src.Facts(^tcpvet.Facts(0)), true
 	if len(s.netns.Sysctls) > 0 {
@@ -263,6 +329,25 @@ func (s *setting) look(t testing.TB, text string) tcpvet.Census {
 	if len(s.netns.Counters) > 0 {
 		c.Facts |= tcpvet.FactCounters
 	}
+	if s.limited {
+		c.Facts |= tcpvet.FactLimits
+	}
+	if s.tableless {
+		c.Facts |= tcpvet.FactTableless
+	}
+	if s.netns.Addresses != nil {
+		c.Facts |= tcpvet.FactAddresses
+	}
+	if s.hosts {
+		c.Facts |= tcpvet.FactHosts
+	}
+	if s.host.Counters != nil {
+		c.Facts |= tcpvet.FactCounters
+	}
+	if s.host.Settings != nil {
+		c.Facts |= tcpvet.FactSysctlConf
+	}
+	c.Host.Counters, c.Host.Settings = s.host.Counters, s.host.Settings
 	c.Gaps = append(c.Gaps, s.gaps...)
 	return c
 }

@@ -26,8 +26,9 @@ type pressure struct {
 	reused bool
 }
 
-// sustainable is how many connections a second the ports bear.
-func (p *pressure) sustainable() float64 { return float64(p.Usable()) / p.rest.Seconds() }
+// sustainable is how many connections a second the ports bear that connect() can
+// choose from.
+func (p *pressure) sustainable() float64 { return float64(p.Choosable()) / p.rest.Seconds() }
 
 func (p *pressure) resting() uint32 { return p.budget.Taken[tcpvet.TimeWait] }
 
@@ -144,9 +145,9 @@ func (p *pressure) finding(c *tcpvet.Census) tcpvet.Finding {
 			{What: "ports in TIME-WAIT, reusable ones too", Got: vet.AtLeast(c.TupleError, p.resting()+p.budget.ReusableTimeWait), Check: enter + resting.Count()},
 			vet.PortRangeEvidence(c.Netns[p.tuple.Netns].Ports, enter),
 		}
-		f.Remedies = append(f.Remedies, vet.ReuseTimeWait(c, p.tuple, enter, p.Usable())...)
+		f.Remedies = append(f.Remedies, vet.ReuseTimeWait(c, p.tuple, enter, p.Choosable())...)
 	}
-	f.Remedies = append(f.Remedies, vet.SpreadOut(p.Usable()))
+	f.Remedies = append(f.Remedies, vet.SpreadOut(p.Choosable()))
 	return f
 }
 
@@ -154,10 +155,10 @@ func (p *pressure) detail(c *tcpvet.Census) []string {
 	lost := c.TupleError
 	d := []string{fmt.Sprintf("%s%s of the %s local ports (%s) rest in TIME-WAIT; %s%s are left.", vet.Bound(lost, "At least "),
 		vet.Count(p.resting()), vet.Count(p.Usable()), vet.Percent(float64(p.resting())/float64(p.Usable())), vet.Bound(lost, "at most "), vet.Count(p.Left))}
-	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Usable()), vet.PerSecond(p.sustainable()))
+	rate := fmt.Sprintf("The ports bear %s / 60 s = %s when this side closes first", vet.Count(p.Choosable()), vet.PerSecond(p.sustainable()))
 	if p.reused {
 		rate = fmt.Sprintf("The kernel reuses a port here after %s, so the ports bear %s / %s = %s",
-			vet.Duration(p.rest), vet.Count(p.Usable()), vet.Duration(p.rest), vet.PerSecond(p.sustainable()))
+			vet.Duration(p.rest), vet.Count(p.Choosable()), vet.Duration(p.rest), vet.PerSecond(p.sustainable()))
 		rate += "; closed were " + vet.Rate(p.resting(), p.rest)
 	} else if b := p.budget.TimeWaitBorn; b.Last60s > 0 {
 		rate += "; closed were " + vet.Rate(b.Last60s, tcpvet.TimeWaitLength)

@@ -1,0 +1,67 @@
+package vet_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
+)
+
+func TestPeerMayVanish(t *testing.T) {
+	c := &tcpvet.Census{
+		Facts: tcpvet.FactHolders,
+		Netns: map[tcpvet.NetnsID]tcpvet.Netns{5: {Addresses: []tcpvet.Address{{Prefix: netip.MustParsePrefix("10.0.0.6/24"), Up: true}}}},
+	}
+	for _, tt := range []struct {
+		name           string
+		role           tcpvet.Role
+		pid            int32
+		local, service string
+		want           bool
+	}{
+		{"another host", tcpvet.Client, 1, "10.0.0.5", "10.0.0.7:80", true},
+		{"a client from anywhere", tcpvet.Server, 1, "10.0.0.6", "10.0.0.6:80", true},
+		{"loopback", tcpvet.Client, 1, "127.0.0.1", "127.0.0.1:80", false},
+		{"loopback of IPv6", tcpvet.Server, 1, "::1", "[::1]:80", false},
+		{"to its own address", tcpvet.Client, 1, "10.0.0.5", "10.0.0.5:80", false},
+		{"to an address of the host", tcpvet.Client, 1, "10.0.0.5", "10.0.0.6:80", false},
+		{"not accepted", tcpvet.Server, 0, "10.0.0.6", "10.0.0.6:80", false},
+		{"folded", tcpvet.Client, 1, "", "", false},
+	} {
+		g := tcpvet.Group{Netns: 5, Role: tt.role, Holder: tcpvet.Process{PID: tt.pid}}
+		if tt.service != "" {
+			g.Local, g.Service = netip.MustParseAddr(tt.local), netip.MustParseAddrPort(tt.service)
+		}
+		if got := vet.PeerMayVanish(c, g); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestIdleLimit(t *testing.T) {
+	some := tcpvet.PathLimit{Remote: netip.MustParsePrefix("10.0.3.0/24"), Idle: time.Minute}
+	all := tcpvet.PathLimit{Idle: time.Hour}
+	inside, outside := netip.MustParseAddrPort("10.0.3.7:80"), netip.MustParseAddrPort("10.0.4.7:80")
+	for _, tt := range []struct {
+		name    string
+		limits  []tcpvet.PathLimit
+		role    tcpvet.Role
+		service netip.AddrPort
+		want    time.Duration // 0 for none
+	}{
+		{"none", nil, tcpvet.Client, inside, 0},
+		{"a client's peer", []tcpvet.PathLimit{all, some}, tcpvet.Client, inside, time.Minute},
+		{"another's", []tcpvet.PathLimit{some}, tcpvet.Client, outside, 0},
+		{"all", []tcpvet.PathLimit{some, all}, tcpvet.Client, outside, time.Hour},
+		{"a server's own address is no peer", []tcpvet.PathLimit{some}, tcpvet.Server, inside, 0},
+		{"a server by a limit to all", []tcpvet.PathLimit{some, all}, tcpvet.Server, inside, time.Hour},
+		{"folded services", []tcpvet.PathLimit{some, all}, tcpvet.Client, netip.AddrPort{}, time.Hour},
+	} {
+		got, ok := vet.IdleLimit(&tcpvet.Case{Limits: tt.limits}, tt.role, tt.service)
+		if got != tt.want || ok != (tt.want > 0) {
+			t.Errorf("%s: %v, %v; want %v", tt.name, got, ok, tt.want)
+		}
+	}
+}
