@@ -121,8 +121,12 @@ func portsTopic() Topic {
 				"`tcp_tw_reuse`, against TIME-WAIT only.",
 				"A wider range, up to about twice the default.",
 			},
+			Heading("how many there are left"),
+			Para("`tcpvet budget` counts them for each tuple: what the range has, what is reserved or kept by bind(), what connections have taken, in which state and whose, and in how long none is left if it goes on so. `tcpvet budget --plan 500/s` says which of the above would carry that rate, with the sums. They rest on the 60 s of a TIME-WAIT: the 235 a second that one reads are 28,232 / 120 s, and no Linux waits for 120 s."),
 			Heading("see it"),
 			Commands{
+				{Run: "tcpvet budget", Shows: "ports taken and left, by destination"},
+				{Run: "tcpvet budget 10.0.3.7:8080 --plan 500/s", Shows: "what would carry 500 connections a second"},
 				{Run: "tcpvet diagnose", Shows: "destinations that are short of ports"},
 				{Run: "ss -tanH dst 10.0.3.7:8080 | wc -l", Shows: "sockets to one destination; put your own in"},
 				{Run: "ss -tanH state connected | awk '{sub(/:[0-9]+$/, \"\", $4); print $4, $5}' | sort | uniq -c | sort -rn | head", Shows: "sockets by local address and remote endpoint"},

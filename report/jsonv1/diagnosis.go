@@ -119,7 +119,7 @@ func (l Lookup) findingOf(f *tcpvet.Finding) Finding {
 		Subject: Subject{
 			Netns: l.NetnsOf(f.Subject.Netns), Processes: l.ProcessesOf(f.Subject.Processes), Container: ContainerOf(f.Subject.Container),
 		},
-		Evidence: make([]Evidence, 0, len(f.Evidence)), Remedies: make([]Remedy, 0, len(f.Remedies)),
+		Evidence: make([]Evidence, 0, len(f.Evidence)), Remedies: remediesOf(f.Remedies),
 	}
 	if f.Since != nil {
 		out.Since = Time(*f.Since)
@@ -138,8 +138,14 @@ func (l Lookup) findingOf(f *tcpvet.Finding) Finding {
 	for _, e := range f.Evidence {
 		out.Evidence = append(out.Evidence, Evidence(e))
 	}
-	for _, r := range f.Remedies {
-		out.Remedies = append(out.Remedies, Remedy{Kind: r.Kind().String(), Command: text(r.Command()), Text: r.String(), Risk: r.Risk().String()})
+	return out
+}
+
+// remediesOf gives the shapes of remedies, an empty list for none.
+func remediesOf(rs []tcpvet.Remedy) []Remedy {
+	out := make([]Remedy, 0, len(rs))
+	for _, r := range rs {
+		out = append(out, Remedy{Kind: r.Kind().String(), Command: text(r.Command()), Text: r.String(), Risk: r.Risk().String()})
 	}
 	return out
 }

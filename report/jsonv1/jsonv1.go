@@ -18,6 +18,7 @@ const (
 	CountSchema     = "tcpvet/count/v1"
 	SocketSchema    = "tcpvet/socket/v1"
 	DiagnosisSchema = "tcpvet/diagnosis/v1"
+	BudgetSchema    = "tcpvet/budget/v1"
 	SnapshotSchema  = "tcpvet/snapshot/v1"
 )
 
