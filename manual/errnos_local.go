@@ -18,7 +18,9 @@ var addrNotAvail = errnoPage{
 		{"address-not-local", "bind", "the address is on no interface of that namespace, and neither `net.ipv4.ip_nonlocal_bind` nor IP_FREEBIND allows that"},
 		{"ipv6-disabled", "connect, bind", "the target or source is IPv6, and `/proc/net/if_inet6` is empty or lacks `::1`; often `/etc/hosts` of the container gives `::1` for localhost"},
 		{"loopback-down", "connect, bind", "the target is `::1`, and lo is down in that namespace"},
-		{"no-source-address", "connect", "there is a route to the IPv6 target, and every address is tentative (flag 40 in `/proc/net/if_inet6`) or deprecated (flag 20)"},
+		{"no-source-address", "connect", "there is a route to the IPv6 target, and every address is tentative (flag 40 in `/proc/net/if_inet6`); a deprecated one (flag 20) still serves where there is no other"},
+		{"bound-ports", "connect", "listeners, and sockets that were bound, hold the ports of the range"},
+		{"no-route", "connect", "no route leads to the IPv6 target, and no interface that is up has an IPv6 address"},
 	},
 	more: []Block{
 		Heading("the first signs"),
@@ -56,6 +58,7 @@ var addrInUse = errnoPage{
 		{"bound-ports", "bind with port 0", "a client that chooses its source address. bind() does not know the destination yet, so all destinations together have one range. 28,232 connections, and no more to anywhere."},
 		{"reserved-ports", "bind with port 0", "the reserved ports cover the range"},
 		{"", "bind, listen", "another socket listens on the port. Two live listeners need SO_REUSEPORT on both."},
+		{"tuple-exists", "bind", "the program chose its source port, and that very connection exists; without SO_REUSEADDR on both it ends here, and with it at connect()"},
 		{"", "bind", "no listener, but old connections in TIME-WAIT (or leaked ones) on the port, and no SO_REUSEADDR"},
 		{"", "bind", "the listener was closed while another thread sat in accept(): that call keeps it alive"},
 	},

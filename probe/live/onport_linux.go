@@ -1,0 +1,50 @@
+package live
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// onPort keeps, of the sockets of a look, those that have one local port.
+type onPort struct {
+	tcpvet.Observer
+	space   tcpvet.NetnsID
+	port    uint16 // 0 keeps nothing
+	sockets []tcpvet.Socket
+}
+
+// mostOnPort bounds what is kept: a listener's port can have any number.
+const mostOnPort = 4096
+
+// watch puts o behind w, for a look that begins.
+func (w *onPort) watch(o tcpvet.Observer) tcpvet.Observer {
+	w.Observer, w.sockets = o, nil
+	return w
+}
+
+// Socket keeps s if it has the port.
+func (w *onPort) Socket(s *tcpvet.Socket) error {
+	if w.port != 0 && s.Netns == w.space && s.Local.Port() == w.port && len(w.sockets) < mostOnPort {
+		kept := *s
+		kept.SharedWith = slices.Clone(s.SharedWith)
+		w.sockets = append(w.sockets, kept)
+	}
+	return w.Observer.Socket(s)
+}
+
+// find gives the connection of the port from local, which may be unspecified, to
+// remote, and another socket of the port that is none; nil for none.
+func (w *onPort) find(local netip.Addr, remote netip.AddrPort) (same, other *tcpvet.Socket) {
+	for i := range w.sockets {
+		s := &w.sockets[i]
+		from := local.IsUnspecified() || s.Local.Addr().Unmap() == local.Unmap()
+		if from && netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()) == remote {
+			same = s
+		} else if other == nil {
+			other = s
+		}
+	}
+	return same, other
+}
