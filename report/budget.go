@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -28,7 +29,8 @@ type budgetColumn struct {
 	cell  func(c *tcpvet.Census, u *vet.TupleUse) string
 }
 
-// budgetColumns fit 100 characters where the addresses are IPv4.
+// budgetColumns fit 100 characters where the addresses are IPv4 and all tuples of one
+// namespace.
 var budgetColumns = []budgetColumn{
 	{"Local", false, func(_ *tcpvet.Census, u *vet.TupleUse) string {
 		if !u.Local.IsValid() {
@@ -57,9 +59,11 @@ var budgetColumns = []budgetColumn{
 	{"Held by", false, mainHolder},
 }
 
+var budgetNetns = budgetColumn{"Netns", false, func(c *tcpvet.Census, u *vet.TupleUse) string { return vet.NetnsText(c, u.Netns) }}
+
 // budgetRest are the columns of the wide table beside those.
 var budgetRest = []budgetColumn{
-	{"Netns", false, func(c *tcpvet.Census, u *vet.TupleUse) string { return vet.NetnsText(c, u.Netns) }},
+	budgetNetns,
 	{"Range", false, func(_ *tcpvet.Census, u *vet.TupleUse) string { return fmt.Sprintf("%d-%d", u.Ports.Low, u.Ports.High) }},
 	ports("Reserved", func(u *vet.TupleUse) int { return u.Reserved }),
 	ports("Bound", func(u *vet.TupleUse) int { return u.Blocked }),
@@ -161,6 +165,12 @@ func holderName(c *tcpvet.Census, p tcpvet.Process) string {
 
 func (b *Budget) columns(wide bool) []budgetColumn {
 	if !wide {
+		// Without the namespace the same addresses of two would be told apart
+		// by nothing.
+		elsewhere := func(u vet.TupleUse) bool { return u.Netns != b.Uses[0].Netns }
+		if slices.ContainsFunc(b.Uses, elsewhere) {
+			return append([]budgetColumn{budgetNetns}, budgetColumns...)
+		}
 		return budgetColumns
 	}
 	return append(append([]budgetColumn(nil), budgetColumns...), budgetRest...)

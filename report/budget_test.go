@@ -56,6 +56,27 @@ func TestBudgetTableFits(t *testing.T) {
 	}
 }
 
+// Tuples of one namespace need no word about it; of two they do.
+func TestBudgetNamesNamespaces(t *testing.T) {
+	b := widest()
+	print := func() string {
+		var out bytes.Buffer
+		if err := b.Table(&out, false, 100); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	if text := print(); strings.Contains(text, "Netns") {
+		t.Errorf("one namespace is named:\n%s", text)
+	}
+	other := b.Uses[0]
+	other.Netns = 77
+	b.Uses = append(b.Uses, other)
+	if text := print(); !strings.HasPrefix(text, "Netns  ") || !strings.Contains(text, "\n77 ") {
+		t.Errorf("two namespaces are not told apart:\n%s", text)
+	}
+}
+
 // TestBudgetUnknown: what the look could not tell is a dash or null, and no zero.
 func TestBudgetUnknown(t *testing.T) {
 	b := widest()
