@@ -48,16 +48,20 @@ var house = map[string]room{
 	"rules/ruletest": {may: ". vet source source/fold", mod: "github.com/rogpeppe/go-internal"},
 	"manual":         {may: ". vet", pure: true, std: "io io/fs", tests: "rules rules/*"},
 
-	"report":        {may: ". capture vet manual report/jsonv1", pure: true, std: "io", tests: "rules source/fold capture/recording"},
-	"report/jsonv1": {may: ". vet", pure: true, std: "io", json: true},
+	// A verdict is judged from values; what they are measured by is apart.
+	"probe":      {may: ". vet", pure: true, tests: "manual rules"},
+	"probe/live": {may: ". netns probe source source/procfs", mod: sys + links + "golang.org/x/net"},
+
+	"report":        {may: ". capture vet manual probe report/jsonv1", pure: true, std: "io", tests: "rules source/fold capture/recording"},
+	"report/jsonv1": {may: ". vet probe", pure: true, std: "io", json: true},
 	"store":         {may: ". report/jsonv1", mod: "github.com/klauspost/compress"},
 
-	"lab":           {may: ". vet netns internal/kernel", mod: sys + links, tests: "source source/sockdiag"},
-	"lab/scenarios": {may: ". lab vet internal/kernel", mod: sys + links, tests: "source source/* rules vet netns"},
+	"lab":           {may: ". capture capture/live internal/kernel", mod: sys + links, tests: "source source/sockdiag"},
+	"lab/scenarios": {may: ". capture lab vet internal/kernel", mod: sys + links, tests: "source source/* rules vet netns"},
 
 	"internal/kernel":     {mod: sys},
 	"internal/kerneltest": {may: "internal/kernel", mod: sys},
-	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns report report/jsonv1 rules source source/* store vet internal/kernel",
+	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns probe probe/live report report/jsonv1 rules source source/* store vet internal/kernel",
 		mod: sys + "github.com/spf13/cobra github.com/spf13/pflag"},
 	"cmd/tcpvet":    {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
 	"docs/generate": {may: "internal/cli manual rules", mod: "github.com/spf13/cobra"},

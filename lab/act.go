@@ -41,7 +41,7 @@ func On[Order, Answer any](c *Cues, cue string, do func(Order) (Answer, error)) 
 }
 
 // cue and reply are what a stage and an act send to each other, one at a time,
-// over the standard input and output of the act.
+// a line of JSON each, over the standard input and output of the act.
 type cue struct {
 	Cue   string
 	Order json.RawMessage
@@ -88,10 +88,18 @@ func (c *Cues) answer(q cue) reply {
 // it plays.
 const actVariable = "TCPVET_LAB_ACT"
 
-// Main plays an act and exits, if this process was started for one; otherwise
-// it does nothing, at the price of one look into the environment. A program
-// that plays scenarios calls it first of all in main, with all of them.
+// Main plays an act, or prepares a program's process and becomes the program,
+// if this process was started for one; then it exits. Otherwise it does
+// nothing, at the price of a look into the environment. A program that plays
+// scenarios calls it first of all in main, with all of them.
 func Main(scenarios ...*Scenario) {
+	setup, ok := os.LookupEnv(setupVariable)
+	if ok {
+		if err := prepare(setup); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	name, ok := os.LookupEnv(actVariable)
 	if !ok {
 		return
@@ -126,6 +134,9 @@ func perform(name string, scenarios []*Scenario) error {
 }
 
 func findAct(name string, scenarios []*Scenario) (Act, bool) {
+	if name == keeper.Name {
+		return keeper, true
+	}
 	for _, sc := range scenarios {
 		for _, act := range sc.Acts {
 			if act.Name == name {

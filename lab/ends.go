@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -31,4 +33,30 @@ func EndsOf(c *tcpvet.Census, service netip.AddrPort) Ends {
 		}
 	}
 	return e
+}
+
+// String gives the states of either end: "client 3 CLOSE-WAIT; server 3
+// FIN-WAIT-2".
+func (e Ends) String() string {
+	var b strings.Builder
+	for i, side := range []struct {
+		name   string
+		states *[tcpvet.NumStates]uint64
+	}{{"client", &e.Client}, {"server", &e.Server}} {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(side.name)
+		none := true
+		for _, s := range tcpvet.States {
+			if n := side.states[s]; n > 0 {
+				fmt.Fprintf(&b, " %d %s", n, s)
+				none = false
+			}
+		}
+		if none {
+			b.WriteString(" none")
+		}
+	}
+	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -20,6 +21,10 @@ const stageVariable = "TCPVET_LAB_STAGE"
 // lifeline is the descriptor of a stage that reaches its end when the process
 // that entered it wants the stage to stop, or is gone.
 const lifeline = 3
+
+// answering is the descriptor of a stage by which it answers the process that
+// entered it.
+const answering = 4
 
 // grace is how long a stage may take to end after it was told to. It has only
 // to kill its processes.
@@ -44,31 +49,58 @@ func Inside() bool {
 // When ctx ends the stage is told to stop. When this process dies the stage is
 // killed.
 func Enter(ctx context.Context) (status int, err error) {
+	status, _, err = EnterAs(ctx, Entry{Args: os.Args, Stdout: os.Stdout, Stderr: os.Stderr})
+	return status, err
+}
+
+// Entry is a way to enter a stage.
+type Entry struct {
+	Args           []string  // the stage's command line, its name first
+	Env            []string  // more variables, as NAME=value
+	Stdout, Stderr io.Writer // nil for nowhere
+}
+
+// EnterAs is Enter with another command line. told is what the stage told the
+// caller by Answer.
+func EnterAs(ctx context.Context, e Entry) (status int, told []byte, err error) {
 	outside, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
-		return 0, fmt.Errorf("enter the stage: read one's own network namespace: %w", err)
+		return 0, nil, fmt.Errorf("enter the stage: read one's own network namespace: %w", err)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return 0, fmt.Errorf("enter the stage: %w", err)
+		return 0, nil, fmt.Errorf("enter the stage: %w", err)
 	}
 	defer w.Close()
 	defer r.Close()
+	answer, tell, err := os.Pipe()
+	if err != nil {
+		return 0, nil, fmt.Errorf("enter the stage: %w", err)
+	}
+	defer answer.Close()
+	defer tell.Close()
 
-	cmd := again(os.Args...)
-	cmd.Env = append(os.Environ(), stageVariable+"="+outside)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{r}
+	cmd := again(e.Args...)
+	cmd.Env = append(append(os.Environ(), e.Env...), stageVariable+"="+outside)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, e.Stdout, e.Stderr
+	cmd.ExtraFiles = []*os.File{r, tell}
 	cmd.SysProcAttr = entry(mayMakeNamespaces())
+	cmd.WaitDelay = grace
 
 	// The kernel sends the parent-death signal when the thread ends that
 	// made the child: hold on to it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("enter the stage: make a private network namespace: %w", explainDenied(err, readSysctl))
+		return 0, nil, fmt.Errorf("enter the stage: make a private network namespace: %w", explainDenied(err, readSysctl))
 	}
 	r.Close()
+	tell.Close()
+	heard := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(answer) // it ends with the stage and its processes
+		heard <- b
+	}()
 
 	ended := make(chan struct{})
 	go func() {
@@ -89,12 +121,18 @@ func Enter(ctx context.Context) (status int, err error) {
 
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return 0, fmt.Errorf("wait for the stage: %w", err)
+		return 0, nil, fmt.Errorf("wait for the stage: %w", err)
 	}
-	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
-		return 128 + int(ws.Signal()), nil
+	return exitStatus(cmd.ProcessState), <-heard, nil
+}
+
+// Answer tells the process that entered this stage something, once.
+func Answer(b []byte) error {
+	f := os.NewFile(answering, "answer")
+	if _, err := f.Write(b); err != nil {
+		return fmt.Errorf("tell who entered the stage: %w", err)
 	}
-	return cmd.ProcessState.ExitCode(), nil
+	return f.Close()
 }
 
 // again gives the command that runs this program once more. The link is

@@ -19,6 +19,10 @@ import (
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
+// runVariable is in the environment of all processes of a run, to tell them from
+// those of others.
+const runVariable = "TCPVET_LAB_RUN="
+
 // endings are the ways in which a run ends.
 var endings = []struct {
 	name, play string
@@ -42,6 +46,9 @@ var endings = []struct {
 	{"death of the stage", "hang", func(_ *exec.Cmd, r report) error {
 		return syscall.Kill(r.Stage, syscall.SIGKILL)
 	}, 128 + int(syscall.SIGKILL)},
+	{"death of an act", "hang", func(_ *exec.Cmd, r report) error {
+		return syscall.Kill(r.Hanging, syscall.SIGKILL)
+	}, statusFailed},
 }
 
 func TestNothingOutlivesARun(t *testing.T) {
@@ -72,7 +79,10 @@ func TestRootNamespaceEndsWithItsRun(t *testing.T) {
 				cmd := run(e.play)
 				user.attr(cmd.SysProcAttr)
 				playToTheEnd(t, cmd, e.end, e.status, func(r report) {
-					nameNamespace(t, r.Stage)
+					nameNamespace(t, r.Stage, 1)
+					if r.Host != 0 {
+						nameNamespace(t, r.Host, 2)
+					}
 				})
 				// The kernel ends namespaces one lot after another, those of
 				// other tests too.
@@ -99,7 +109,7 @@ func asNobody(attr *syscall.SysProcAttr) {
 // checks how it ended and that no process is left of it.
 func playToTheEnd(t *testing.T, cmd *exec.Cmd, end func(*exec.Cmd, report) error, status int, meet func(report)) {
 	t.Helper()
-	mark := "TCPVET_LAB_RUN=" + strconv.Itoa(os.Getpid()) + t.Name()
+	mark := runVariable + strconv.Itoa(os.Getpid()) + t.Name()
 	cmd.Env = append(cmd.Env, mark)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -123,7 +133,11 @@ func playToTheEnd(t *testing.T, cmd *exec.Cmd, end func(*exec.Cmd, report) error
 		_ = cmd.Wait()
 		t.Fatalf("the run told nothing: %v: %s", err, stderr.String())
 	}
-	for _, pid := range []int{r.Stage, r.Act} {
+	pids := []int{r.Stage, r.Act}
+	if r.Host != 0 {
+		pids = append(pids, r.Host)
+	}
+	for _, pid := range pids {
 		if !marked(pid, mark) {
 			t.Errorf("process %d of the run is not found by its mark: the search for leftovers would miss it", pid)
 		}
@@ -154,6 +168,7 @@ func playToTheEnd(t *testing.T, cmd *exec.Cmd, end func(*exec.Cmd, report) error
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		left := processesWith(t, mark)
 		if len(left) == 0 {
+			noScratch(t)
 			return
 		}
 		if time.Now().After(deadline) {
@@ -188,14 +203,13 @@ func processesWith(t *testing.T, mark string) (pids []int) {
 
 // nameNamespace gives the network namespace of a process an ID in the test's.
 // That holds no reference to it.
-func nameNamespace(t *testing.T, pid int) {
+func nameNamespace(t *testing.T, pid, id int) {
 	t.Helper()
-	const id = 1
 	if err := netlink.SetNetNsIdByPid(pid, id); err != nil {
 		t.Fatalf("name the namespace of process %d: %v", pid, err)
 	}
-	if n := namedNamespaces(t); n != 1 {
-		t.Fatalf("%d namespaces are named, want 1", n)
+	if n := namedNamespaces(t); n != id {
+		t.Fatalf("%d namespaces are named, want %d", n, id)
 	}
 }
 

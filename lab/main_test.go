@@ -47,7 +47,7 @@ func program() int {
 		}
 		return status
 	}
-	_, err := Play(ctx, testScenario, Options{Look: func(context.Context) (tcpvet.Census, error) { return tcpvet.Census{}, nil }})
+	_, err := Play(ctx, testScenario, Options{Looks: []Look{blind}, Judge: func(tcpvet.Case) Verdict { return Verdict{} }})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if errors.Is(err, context.Canceled) {
@@ -58,10 +58,17 @@ func program() int {
 	return 0
 }
 
+// blind sees nothing.
+var blind = Look{
+	Name:    "blind",
+	Take:    func(context.Context, []string) (tcpvet.Census, error) { return tcpvet.Census{}, nil },
+	Sockets: func(context.Context, []string) ([]tcpvet.Socket, error) { return nil, nil },
+}
+
 // testScenario does what the environment says.
 var testScenario = &Scenario{
 	Name:        "test",
-	Acts:        []Act{testAct},
+	Acts:        []Act{testAct, peerAct},
 	Descriptors: func(Options) int { return 0 },
 	Play: func(ctx context.Context, s *Stage) error {
 		return plays[os.Getenv(testVariable)](ctx, s)
@@ -108,10 +115,14 @@ var plays = map[string]func(context.Context, *Stage) error{
 		}
 		return errors.New("the play has failed")
 	},
-	// hang waits for an act that never answers.
+	// hang waits for an act that never answers, on a stage with all that a
+	// stage can have.
 	"hang": func(ctx context.Context, s *Stage) error {
 		p, err := s.Host.Start(testAct, "hanging")
 		if err != nil {
+			return err
+		}
+		if err := furnish(ctx, s); err != nil {
 			return err
 		}
 		if err := tellWho(ctx, s, p.PID); err != nil {
@@ -121,6 +132,12 @@ var plays = map[string]func(context.Context, *Stage) error{
 	},
 	"cues":     playCues,
 	"settings": playSettings,
+	"links":    playLinks,
+	"tunnel":   playTunnel,
+	"resets":   playResets,
+	"programs": playPrograms,
+	"setups":   playSetups,
+	"tap":      playTap,
 }
 
 // report is the line by which a play tells the test who is on the stage.
@@ -128,6 +145,7 @@ type report struct {
 	Stage int
 	Netns string
 	Act   int
+	Host  int // a process of the second host, 0 for none
 	Who   who
 
 	Hanging int // a process that is about to hang, 0 for none
@@ -139,6 +157,9 @@ func tellWho(ctx context.Context, s *Stage, hanging int) error {
 		return err
 	}
 	r := report{Stage: os.Getpid(), Act: p.PID, Hanging: hanging}
+	if len(s.hosts) > 1 {
+		r.Host = s.hosts[1].PID
+	}
 	if r.Netns, err = os.Readlink("/proc/self/ns/net"); err != nil {
 		return err
 	}

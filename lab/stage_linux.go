@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
@@ -27,30 +26,51 @@ type Stage struct {
 	// Host is the host whose network namespace the stage itself is in.
 	Host *Host
 
-	look func(context.Context) (tcpvet.Census, error)
-	tell func(Step)
+	hosts []*Host // Host is the first
+	links int     // made so far
+	ends  []func()
+
+	looks []Look
+	judge func(tcpvet.Case) Verdict
+	tell  func(Step)
 }
 
 // Tell adds a step to the story.
 func (s *Stage) Tell(step Step) { s.tell(step) }
 
-// Ends looks at both ends of the connections to a service of the stage.
-func (s *Stage) Ends(ctx context.Context, service netip.AddrPort) (Ends, error) {
-	census, err := s.look(ctx)
+// NewHost adds a host: a network namespace of its own, with nothing but a
+// loopback interface, which is up.
+func (s *Stage) NewHost(ctx context.Context, name string) (*Host, error) {
+	h := newHost(s, name)
+	s.hosts = append(s.hosts, h)
+	err := h.Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return explainDenied(err, readSysctl)
+		}
+		return raiseLoopback()
+	})
 	if err != nil {
-		return Ends{}, fmt.Errorf("look at the stage: %w", err)
+		return nil, fmt.Errorf("make the host %s: %w", name, err)
 	}
-	return EndsOf(&census, service), nil
+	keeper, err := h.Start(keeper, "host-"+name)
+	if err != nil {
+		return nil, fmt.Errorf("make the host %s: %w", name, err)
+	}
+	// It answers once it has its name and ignores signals.
+	if err := keeper.Cue(ctx, keeperReady, struct{}{}, &struct{}{}); err != nil {
+		return nil, fmt.Errorf("make the host %s: %w", name, err)
+	}
+	h.PID = keeper.PID
+	return h, nil
 }
 
-// Case looks at the stage for the rules to judge.
-func (s *Stage) Case(ctx context.Context) (*tcpvet.Case, error) {
-	census, err := s.look(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look at the stage: %w", err)
-	}
-	return &tcpvet.Case{Now: census, Patience: s.Patience}, nil
-}
+// keeper does nothing. A namespace is found through the processes that are in
+// it, and only the thread of its host is in that of a new one.
+var keeper = Act{Name: "keeper", Learn: func(c *Cues) {
+	On(c, keeperReady, func(struct{}) (struct{}, error) { return struct{}{}, nil })
+}}
+
+const keeperReady = "ready" // struct{}, struct{}
 
 // open makes a stage of this process. The context that it returns ends with ctx
 // and with the lifeline.
@@ -68,15 +88,30 @@ func open(ctx context.Context, o Options) (*Stage, context.Context, error) {
 		_, _ = line.Read(make([]byte, 1))
 		end(errAbandoned)
 	}()
-	host := newHost()
-	if err := host.do(raiseLoopback); err != nil {
-		host.close()
+	s := &Stage{Ports: o.Ports, Patience: o.Patience, looks: o.Looks, judge: o.Judge}
+	s.Host = newHost(s, "stage")
+	s.Host.PID = os.Getpid()
+	s.hosts = []*Host{s.Host}
+	if err := s.Host.Do(raiseLoopback); err != nil {
+		s.close()
 		return nil, ctx, fmt.Errorf("open the stage: bring the loopback interface up: %w", explainDenied(err, readSysctl))
 	}
-	return &Stage{Ports: o.Ports, Patience: o.Patience, Host: host, look: o.Look}, ctx, nil
+	return s, ctx, nil
 }
 
-func (s *Stage) close() { s.Host.close() }
+// close ends what runs on the stage: processes first, then taps and tunnels,
+// then the threads that hold the namespaces.
+func (s *Stage) close() {
+	for _, h := range s.hosts {
+		h.killAll()
+	}
+	for _, end := range s.ends {
+		end()
+	}
+	for _, h := range s.hosts {
+		h.close()
+	}
+}
 
 // verifyInside makes sure that this process is a stage, whatever the
 // environment says: settings are about to be changed here. A new network
@@ -102,15 +137,6 @@ func verifyInside() error {
 		return fmt.Errorf("%s is set, and descriptor %d is no pipe: %w", stageVariable, lifeline, ErrOutside)
 	}
 	unix.CloseOnExec(lifeline)
+	unix.CloseOnExec(answering)
 	return nil
-}
-
-// Wait waits, or returns early with the reason why ctx ended.
-func Wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

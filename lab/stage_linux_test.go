@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
@@ -202,7 +203,7 @@ func TestRootPlayRefusesANamespaceNotEntered(t *testing.T) {
 }
 
 func TestPlayOutsideAStage(t *testing.T) {
-	_, err := Play(t.Context(), testScenario, Options{})
+	_, err := Play(t.Context(), testScenario, Options{Looks: []Look{blind}, Judge: func(tcpvet.Case) Verdict { return Verdict{} }})
 	if !errors.Is(err, ErrOutside) {
 		t.Errorf("got error %v, want ErrOutside", err)
 	}

@@ -12,6 +12,9 @@ import (
 type Story struct {
 	Scenario, Title string
 	Steps           []Step
+	Took            time.Duration
+
+	expects []string // Scenario.Expects
 }
 
 // Step is one thing that was done on the stage: what, what the kernel showed,
@@ -23,8 +26,9 @@ type Step struct {
 
 	Done, Shown, Means []string // paragraphs; Shown comes before the table
 
-	Ends *Ends        // both ends' states, nil for none
-	Case *tcpvet.Case // a look for the rules to judge, nil for none
+	Segments []Crossing // as they crossed, none for nothing to show
+	Ends     *Ends      // both ends' states, nil for none
+	Judged   []*Judged  // see Stage.Judge
 
 	Numbers []tcpvet.Number // as in a Finding: the name ends in the unit
 }
@@ -50,6 +54,26 @@ func (s *Step) ID(name string, n int) string {
 func (s *Step) Seconds(name string, d time.Duration) string {
 	s.number(name, d.Seconds())
 	return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + " s"
+}
+
+// Millis notes a duration and gives it as text, to the tenth of a millisecond:
+// "44.2 ms".
+func (s *Step) Millis(name string, d time.Duration) string {
+	ms := float64(d.Microseconds()) / 1000
+	s.number(name, ms)
+	return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+}
+
+// Rate notes a number of events per second and gives it as text: "470.5/s".
+func (s *Step) Rate(name string, perSecond float64) string {
+	s.number(name, perSecond)
+	return strconv.FormatFloat(perSecond, 'f', 1, 64) + "/s"
+}
+
+// Percent notes a ratio and gives it as text, to the tenth: "96.9 %".
+func (s *Step) Percent(name string, ratio float64) string {
+	s.number(name, 100*ratio)
+	return strconv.FormatFloat(100*ratio, 'f', 1, 64) + " %"
 }
 
 // Micros notes a duration and gives it as text in whole microseconds: "1,250 µs".

@@ -15,8 +15,9 @@ import (
 type Text struct {
 	W io.Writer
 
-	// Diagnose writes what the rules say of a look; nil leaves it out.
-	Diagnose func(io.Writer, tcpvet.Case) error
+	// Diagnose writes what the rules say of a moment, as the first source
+	// saw it; nil leaves it out.
+	Diagnose func(io.Writer, *View) error
 
 	Err   error // the first error
 	steps int
@@ -43,18 +44,29 @@ func (t *Text) Tell(s Step) {
 		if s.Ends != nil {
 			s.Ends.table(w)
 		}
-		if s.Case != nil && t.Diagnose != nil {
-			fmt.Fprintln(w)
-			if err := t.Diagnose(w, *s.Case); err != nil {
-				return err
-			}
-			if len(s.Means) > 0 {
-				fmt.Fprintln(w)
-			}
+		segmentTable(w, s.Segments)
+		if err := t.judged(w, &s); err != nil {
+			return err
 		}
 		paragraphs(w, "means", s.Means)
 		return nil
 	})
+}
+
+func (t *Text) judged(w io.Writer, s *Step) error {
+	for _, j := range s.Judged {
+		if t.Diagnose == nil {
+			continue
+		}
+		fmt.Fprintln(w)
+		if err := t.Diagnose(w, &j.Views[0]); err != nil {
+			return err
+		}
+		if len(s.Means) > 0 {
+			fmt.Fprintln(w)
+		}
+	}
+	return nil
 }
 
 func (t *Text) write(f func(io.Writer) error) {

@@ -18,8 +18,8 @@ func TestText(t *testing.T) {
 	ends.Client[tcpvet.CloseWait] = 28232
 	ends.Server[tcpvet.FinWait2] = 999
 	var out strings.Builder
-	text := Text{W: &out, Diagnose: func(w io.Writer, c tcpvet.Case) error {
-		_, err := fmt.Fprintf(w, "judged with %v\n", c.Patience)
+	text := Text{W: &out, Diagnose: func(w io.Writer, v *View) error {
+		_, err := fmt.Fprintf(w, "judged with %v by %s\n", v.Case.Patience, v.Source)
 		return err
 	}}
 	text.Begin(&Scenario{Name: "close-wait-leak", Title: "what goes wrong"})
@@ -29,7 +29,7 @@ func TestText(t *testing.T) {
 		Shown: []string{"The table:"},
 		Ends:  &ends,
 	})
-	text.Tell(Step{Title: "The second step", Case: &tcpvet.Case{Patience: time.Second}, Means: []string{"The end."}})
+	text.Tell(Step{Title: "The second step", Judged: []*Judged{moment(time.Second)}, Means: []string{"The end."}})
 	const want = `close-wait-leak: what goes wrong
 
 1. The first step
@@ -43,7 +43,7 @@ func TestText(t *testing.T) {
 
 2. The second step
 
-judged with 1s
+judged with 1s by eyes
 
    means  The end.
 `
@@ -52,11 +52,16 @@ judged with 1s
 	}
 }
 
+// moment is one that two sources saw. The text has the first one's view.
+func moment(patience time.Duration) *Judged {
+	return &Judged{Views: []View{{Source: "eyes", Case: &tcpvet.Case{Patience: patience}}, {Source: "ears"}}}
+}
+
 func TestTextKeepsTheFirstError(t *testing.T) {
 	first := errors.New("the first")
 	var out strings.Builder
-	text := Text{W: &out, Diagnose: func(io.Writer, tcpvet.Case) error { return first }}
-	text.Tell(Step{Title: "one", Case: &tcpvet.Case{}})
+	text := Text{W: &out, Diagnose: func(io.Writer, *View) error { return first }}
+	text.Tell(Step{Title: "one", Judged: []*Judged{moment(0)}})
 	length := out.Len()
 	text.Tell(Step{Title: "two"})
 	if !errors.Is(text.Err, first) || out.Len() != length {

@@ -67,11 +67,12 @@ func Command(stdio IO) *cobra.Command {
 		Long: `tcpvet reads every TCP socket of this host and its containers, says what is
 wrong with them, who does it, and what will and will not cure it.
 
-It changes nothing: it reads. Every flag can also be set by a variable:
---port-range is TCPVET_PORT_RANGE.`,
+It changes nothing: it reads, and why alone opens connections. Every flag can
+also be set by a variable: --port-range is TCPVET_PORT_RANGE.`,
 		Example: `  tcpvet diagnose                        what is wrong here
   tcpvet count                           sockets by state
   tcpvet ls state close-wait             who holds what the peer has closed
+  tcpvet why 10.0.3.7:8080               why it does not connect
   tcpvet diagnose --from ticket.txt      judge what somebody pasted
   tcpvet explain "errno 99"              cannot assign requested address
   tcpvet demo                            see the disease in a private namespace`,
@@ -90,8 +91,8 @@ It changes nothing: it reads. Every flag can also be set by a variable:
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		diagnoseCommand(stdio), countCommand(stdio), lsCommand(stdio), explainCommand(stdio),
-		snapshotCommand(stdio), pcapCommand(stdio), captureCommand(stdio),
-		demoCommand(stdio), versionCommand(stdio),
+		budgetCommand(stdio), snapshotCommand(stdio), pcapCommand(stdio), captureCommand(stdio),
+		whyCommand(stdio), labCommand(stdio), demoCommand(stdio), versionCommand(stdio),
 	)
 	return root
 }

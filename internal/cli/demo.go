@@ -3,19 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/lab"
 	"github.com/tcpvet/tcpvet/lab/scenarios"
-	"github.com/tcpvet/tcpvet/report"
-	"github.com/tcpvet/tcpvet/rules"
-	"github.com/tcpvet/tcpvet/source"
-	"github.com/tcpvet/tcpvet/vet"
 )
 
 func demoCommand(stdio IO) *cobra.Command {
@@ -61,41 +55,22 @@ func demo(ctx context.Context, stdio IO, o *output, sc *lab.Scenario, opt lab.Op
 		}
 		return nil
 	}
-	text, found := demoText(stdio, o)
-	opt.Tell = text.Tell
-	opt.Look = lookInside
+	look, err := stageLook("auto")
+	if err != nil {
+		return &exit{statusBlind, err}
+	}
+	text := stageText(stdio, o)
+	opt.Looks, opt.Judge, opt.Tell = []lab.Look{look}, stageVerdict, text.Tell
 	text.Begin(sc)
-	if _, err := lab.Play(ctx, sc, opt); err != nil {
+	story, err := lab.Play(ctx, sc, opt)
+	if err != nil {
 		return &exit{statusBlind, err}
 	}
 	if text.Err != nil {
 		return text.Err
 	}
-	if !*found {
+	if !slices.Contains(story.Outcome().Found, sc.Name) {
 		return &exit{statusFindings, errors.New("the rule " + sc.Name + " did not find what was staged")}
 	}
 	return nil
-}
-
-// demoText prints the story, with the diagnosis where it has come to it; found
-// tells whether that named the fault that was staged.
-func demoText(stdio IO, o *output) (*lab.Text, *bool) {
-	found := new(bool)
-	diagnose := func(w io.Writer, c tcpvet.Case) error {
-		r := vet.Run(c, rules.All)
-		if slices.ContainsFunc(r.Findings, func(f tcpvet.Finding) bool { return f.Rule == scenarios.CloseWaitLeak.Name }) {
-			*found = true
-		}
-		return report.Text(w, &c, r, report.Style{Color: o.colored(stdio.Out), Width: min(width(stdio.Out, 100), 100)})
-	}
-	return &lab.Text{W: stdio.Out, Diagnose: diagnose}, found
-}
-
-// lookInside looks at the namespace that this process is in.
-func lookInside(ctx context.Context) (tcpvet.Census, error) {
-	src, err := source.Open("auto")
-	if err != nil {
-		return tcpvet.Census{}, err
-	}
-	return source.Take(ctx, src, source.Query{Want: judged}, source.TakeOptions{})
 }

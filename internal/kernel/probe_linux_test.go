@@ -115,6 +115,28 @@ func TestBoundInactive(t *testing.T) {
 	kerneltest.Need(t, kernel.BoundInactive)
 }
 
+// A host whose local ports are used up is asked as well.
+func TestRootBoundInactiveWithoutPorts(t *testing.T) {
+	kerneltest.Need(t, kernel.BoundInactive)
+	kerneltest.Netns(t)
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40001"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for port := 40000; port <= 40001; port++ {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kernel.BoundInactive(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRootIPv6(t *testing.T) {
 	kerneltest.Need(t, kernel.IPv6)
 	kerneltest.Netns(t)

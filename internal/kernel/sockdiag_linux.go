@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +48,7 @@ func BoundInactive() error {
 		return fmt.Errorf("probe %s: open socket: %w", feature, err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{}); err != nil {
+	if err := bindSomewhere(fd); err != nil {
 		return fmt.Errorf("probe %s: bind: %w", feature, err)
 	}
 	var st unix.Stat_t
@@ -67,6 +68,17 @@ func BoundInactive() error {
 		return &Unsupported{Feature: feature, Since: "6.8"}
 	}
 	return nil
+}
+
+// bindSomewhere binds to a port that the kernel chooses, else, where its range is
+// used up, to one that happens to be free.
+func bindSomewhere(fd int) error {
+	err := unix.Bind(fd, &unix.SockaddrInet4{})
+	const tries = 100 // a range has some 28,000 of 64,000 ports
+	for i := 0; errors.Is(err, unix.EADDRINUSE) && i < tries; i++ {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Port: 1024 + rand.IntN(1<<16-1024)})
+	}
+	return err
 }
 
 const tcpdiagGetsock = 18 // TCPDIAG_GETSOCK, include/uapi/linux/inet_diag.h

@@ -16,6 +16,7 @@ var packages = map[string]string{
 	"man":     "man-db",
 	"mandoc":  "mandoc",
 	"netstat": "net-tools",
+	"nft":     "nftables",
 	"nginx":   "nginx-light",
 	"nsenter": "util-linux",
 	"ps":      "procps",

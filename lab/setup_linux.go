@@ -1,0 +1,129 @@
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Setup is what a process has to itself. The zero value is nothing.
+type Setup struct {
+	// Hosts are the lines of an /etc/hosts of its own.
+	Hosts []string
+
+	// Files are other files of its own, by absolute path. It sees them in a
+	// private mount namespace, which ends with it, and in which /tmp is an
+	// empty file system in memory. Those below /tmp are made; each other
+	// one has to exist, and is covered.
+	Files map[string]string
+
+	// Descriptors is its RLIMIT_NOFILE, soft and hard; 0 leaves it.
+	Descriptors int
+
+	// Env are more variables of its environment, as NAME=value.
+	Env []string
+}
+
+// setupVariable holds, in the environment of a process of the stage, an order
+// in JSON.
+const setupVariable = "TCPVET_LAB_SETUP"
+
+// order is what a process does before it plays its act, or becomes a program.
+type order struct {
+	Files       map[string]string
+	Outside     string // the mount namespace of the stage, where nothing may be mounted
+	Descriptors int
+
+	Exec []string // the program's path and arguments; none for an act
+	Env  []string
+}
+
+func (s *Setup) files() map[string]string {
+	if len(s.Hosts) == 0 {
+		return s.Files
+	}
+	files := map[string]string{"/etc/hosts": strings.Join(s.Hosts, "\n") + "\n"}
+	for name, text := range s.Files {
+		files[name] = text
+	}
+	return files
+}
+
+// prepare carries out an order. It returns only for an act.
+func prepare(raw string) error {
+	if err := os.Unsetenv(setupVariable); err != nil {
+		return fmt.Errorf("prepare the process: %w", err)
+	}
+	var o order
+	if err := json.Unmarshal([]byte(raw), &o); err != nil {
+		return fmt.Errorf("prepare the process: %w", err)
+	}
+	if len(o.Files) > 0 {
+		if err := cover(o.Files, o.Outside); err != nil {
+			return fmt.Errorf("prepare the files of the process: %w", err)
+		}
+	}
+	if o.Descriptors > 0 {
+		limit := unix.Rlimit{Cur: uint64(o.Descriptors), Max: uint64(o.Descriptors)}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return fmt.Errorf("limit the descriptors of the process to %d: %w", o.Descriptors, err)
+		}
+	}
+	if len(o.Exec) == 0 {
+		return nil
+	}
+	if err := unix.Exec(o.Exec[0], o.Exec, o.Env); err != nil {
+		return fmt.Errorf("run %s: %w", o.Exec[0], err)
+	}
+	return nil
+}
+
+// cover makes the files, in the mount namespace that this process was started
+// in, which must be another one than outside.
+func cover(files map[string]string, outside string) error {
+	if here, err := os.Readlink(mountNamespace); err != nil || outside == "" || here == outside {
+		return fmt.Errorf("find a mount namespace of its own: this is %q: %w", here, errors.Join(err, ErrOutside))
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts private: %w", err)
+	}
+	const tmp = "/tmp"
+	if err := unix.Mount("tmpfs", tmp, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+		return fmt.Errorf("mount a file system in memory on %s: %w", tmp, err)
+	}
+	covers := 0
+	for name, text := range files {
+		at := name
+		if !strings.HasPrefix(name, tmp+"/") {
+			at = filepath.Join(tmp, ".cover"+strconv.Itoa(covers))
+			covers++
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			return err
+		}
+		if at == name {
+			continue
+		}
+		if err := unix.Mount(at, name, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("cover %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+const mountNamespace = "/proc/self/ns/mnt"
+
+// plainEnvironment is what real programs get: no proxies, no language, nothing
+// that another user's shell would set.
+func plainEnvironment() []string {
+	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8"}
+}
