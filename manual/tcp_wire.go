@@ -26,6 +26,7 @@ func keepaliveTopic() Topic {
 				"It is for idle connections. Data in flight has its own clock: about 15 min by tcp_retries2. TCP_USER_TIMEOUT bounds both.",
 				"Go turns it on by itself: 15 s idle, 15 s interval, 9 probes. Python, Java, C and nginx do not.",
 				"Something between that forgets idle connections needs probes more often than it forgets: 350 s and 240 s are common limits in clouds. Measure yours.",
+				"A probe that is answered is followed by the next after TCP_KEEPINTVL, if that is longer than TCP_KEEPIDLE. So set both below the limit: 30 s idle and the default of 75 s between probes leave 75 s of silence.",
 				"The price: entries in middleboxes that would have gone, and good connections that die in an outage longer than all the probes. Allow some probes.",
 			},
 			Heading("does it cure CLOSE-WAIT?"),

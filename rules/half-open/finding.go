@@ -200,7 +200,7 @@ func remedies() []tcpvet.Remedy {
 		tcpvet.Advise{Code: true, Run: "tcpvet explain TCP_USER_TIMEOUT",
 			Text: "set TCP_USER_TIMEOUT, 30 s say, so that data which is not acknowledged for so long ends the connection"},
 		tcpvet.Advise{Code: true, Run: "tcpvet explain keepalive",
-			Text: "set SO_KEEPALIVE with TCP_KEEPIDLE below the idle limit of the path, so that nothing on the way forgets an idle connection"},
+			Text: "set SO_KEEPALIVE with TCP_KEEPIDLE and TCP_KEEPINTVL below the idle limit of the path, so that nothing on the way forgets an idle connection"},
 		tcpvet.Advise{Run: "tcpvet explain half-open",
 			Text: "see whether the peer's host is up, and what has restarted or failed over on the way to it"},
 	}
@@ -211,6 +211,6 @@ func probedRemedies() []tcpvet.Remedy {
 		tcpvet.Advise{Run: "tcpvet explain half-open",
 			Text: "see whether the peer's host is up, and what has restarted or failed over on the way to it"},
 		tcpvet.Advise{Code: true, Run: "tcpvet explain keepalive",
-			Text: "if something on the way forgets idle connections, set TCP_KEEPIDLE below its limit"},
+			Text: "if something on the way forgets idle connections, set TCP_KEEPIDLE and TCP_KEEPINTVL below its limit"},
 	}
 }

@@ -119,7 +119,7 @@ func (v *heard) path(n *tcpvet.NoteTally) tcpvet.Finding {
 		"So the idle limit on the way is at most " + vet.Duration(average(n)) + ", unless the other host is gone. No probe came in time to prevent it.",
 	}
 	f.Remedies = []tcpvet.Remedy{tcpvet.Advise{
-		Code: true, Text: "set SO_KEEPALIVE with a TCP_KEEPIDLE of at most " + vet.Duration(half(average(n))) + ": half of the silence that was too long", Run: "tcpvet explain keepalive",
+		Code: true, Text: "set SO_KEEPALIVE with a TCP_KEEPIDLE and a TCP_KEEPINTVL of at most " + vet.Duration(half(average(n))) + ": half of the silence that was too long", Run: "tcpvet explain keepalive",
 	}}
 	if v.service.IsValid() {
 		if _, name := tcpvet.HostName(v.service.Addr()); !name {

@@ -59,7 +59,7 @@ func TestTraffic(t *testing.T) {
 		{"a race that was lost", talk("[2001:db8::2]:80", 20, raced...), tcpvet.Warning,
 			[]string{"In 1 conversation that happened"}, "20"},
 		{"one dead after 400 s", talk("10.9.0.2:80", 30, notes(1, drop, tcpvet.NoEnd, 400*time.Second)...), tcpvet.Info,
-			[]string{"1 of 30 conversations was dead after a silence of 6 min 40 s", "a TCP_KEEPIDLE of at most 3 min 20 s", "tcpvet diagnose --path-idle 10.9.0.2=6m40s"}, ""},
+			[]string{"1 of 30 conversations was dead after a silence of 6 min 40 s", "a TCP_KEEPIDLE and a TCP_KEEPINTVL of at most 3 min 20 s", "tcpvet diagnose --path-idle 10.9.0.2=6m40s"}, ""},
 		{"ten dead", talk("10.9.0.2:80", 30, notes(10, drop, tcpvet.NoEnd, 400*time.Second, 800*time.Second)...), tcpvet.Warning,
 			[]string{"the idle limit on the way is at most 10 min, unless"}, ""},
 		{"a reset by a firewall", talk("10.9.0.2:80", 30, notes(20, tcpvet.MiddleboxReset, tcpvet.NoEnd, 0)...), 0, nil, ""},
