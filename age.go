@@ -15,7 +15,6 @@ const (
 	AgeLastAckOrData AgeSource = "last-ack-or-data" // between that and the last data received
 	AgeTimer         AgeSource = "timewait-timer"   // 60 s less the rest of the timer
 	AgeIdle          AgeSource = "last-data"        // since data last went either way
-	AgeLastRecv      AgeSource = "last-data-recv"   // since data last came in
 	AgeLastSent      AgeSource = "last-data-sent"   // since data last went out
 )
 

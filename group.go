@@ -30,11 +30,18 @@ type Tally struct {
 	CloseWait    [NumCloseWaitKinds]uint32
 	CloseWaitAge *[NumCloseWaitKinds]Histogram
 
-	// CloseWaitMost holds the most that those ages can be, and CloseWaitVague
+	// CloseWaitMost holds the most that those ages can be, or the time since
+	// the process last wrote where that is less: it has not forgotten a
+	// connection that it writes to. CloseWaitVague
 	// counts the sockets whose age lies between two bounds, since something
 	// may have moved what dates the FIN: see Socket.Age.
-	CloseWaitMost  *[NumCloseWaitKinds]Histogram
-	CloseWaitVague Vague
+	CloseWaitMost    *[NumCloseWaitKinds]Histogram
+	CloseWaitLongest time.Duration // the greatest in CloseWaitMost
+	CloseWaitVague   Vague
+
+	// FinWait2Quiet holds, of FIN-WAIT-2 that a process holds, how long ago
+	// data last came in, of those that tell; nil for none.
+	FinWait2Quiet *Histogram
 
 	// Idle holds how long sockets in ESTAB have been idle; nil for none.
 	Idle *IdleTally
@@ -142,7 +149,14 @@ func (t *Tally) Merge(o *Tally) {
 			t.CloseWaitMost[k].Merge(&o.CloseWaitMost[k])
 		}
 	}
+	t.CloseWaitLongest = max(t.CloseWaitLongest, o.CloseWaitLongest)
 	t.CloseWaitVague.merge(o.CloseWaitVague)
+	if o.FinWait2Quiet != nil {
+		if t.FinWait2Quiet == nil {
+			t.FinWait2Quiet = new(Histogram)
+		}
+		t.FinWait2Quiet.Merge(o.FinWait2Quiet)
+	}
 	if o.Idle != nil {
 		if t.Idle == nil {
 			t.Idle = new(IdleTally)
@@ -222,6 +236,13 @@ func (t *Tally) Add(s *Socket) {
 	switch s.State {
 	case CloseWait:
 		t.addCloseWait(s)
+	case FinWait2:
+		if !s.Mini && s.Knows(FactInfo) {
+			if t.FinWait2Quiet == nil {
+				t.FinWait2Quiet = new(Histogram)
+			}
+			t.FinWait2Quiet.Add(s.Info.LastDataRecv)
+		}
 	case TimeWait:
 		if age, ok := s.Age(); ok {
 			t.TimeWaitBorn.Add(age.High)
@@ -270,7 +291,9 @@ func (t *Tally) addCloseWait(s *Socket) {
 		t.CloseWaitMost = new([NumCloseWaitKinds]Histogram)
 	}
 	t.CloseWaitAge[kind].Add(age.Low)
-	t.CloseWaitMost[kind].Add(age.High)
+	most := max(age.Low, min(age.High, s.Info.LastDataSent))
+	t.CloseWaitMost[kind].Add(most)
+	t.CloseWaitLongest = max(t.CloseWaitLongest, most)
 	if age.Low != age.High {
 		t.CloseWaitVague.add(s)
 	}

@@ -2,9 +2,9 @@ package tcpvet
 
 // QueueTally counts connections with data that is not read, here or by the peer.
 type QueueTally struct {
-	// Unread holds, of connections in ESTAB with data in Recv-Q, how long
-	// ago the last of it came, of those that tell. Sockets and Bytes count
-	// all of them.
+	// Unread holds, of connections in ESTAB with data in Recv-Q, for how long
+	// none came and the process wrote none either, of those that tell. Sockets
+	// and Bytes count all of them.
 	Unread          Histogram
 	Sockets         uint32
 	Bytes           uint64
@@ -27,10 +27,11 @@ func (t *QueueTally) addUnread(s *Socket) {
 	if !s.Knows(FactInfo) {
 		return
 	}
-	d := s.Info.LastDataRecv
+	age, _ := s.Age()
+	d := age.Low
 	t.Unread.Add(d)
 	if t.LongestUnread == nil || d > t.LongestUnread.Age.Low {
-		t.LongestUnread, t.LongestUnreadOf = exemplar(s, Age{d, d, AgeLastRecv}), s.RecvQ
+		t.LongestUnread, t.LongestUnreadOf = exemplar(s, age), s.RecvQ
 	}
 }
 

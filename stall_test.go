@@ -66,8 +66,8 @@ func TestStalls(t *testing.T) {
 func TestQueued(t *testing.T) {
 	var all tcpvet.Tally
 	for _, s := range []*tcpvet.Socket{
-		{Known: told, State: tcpvet.Established, RecvQ: 100, Info: tcpvet.TCPInfo{LastDataRecv: 2 * time.Minute}},
-		{Known: told, State: tcpvet.Established, RecvQ: 50, Info: tcpvet.TCPInfo{LastDataRecv: time.Second}},
+		{Known: told, State: tcpvet.Established, RecvQ: 100, Info: tcpvet.TCPInfo{LastDataRecv: 2 * time.Minute, LastDataSent: time.Hour}},
+		{Known: told, State: tcpvet.Established, RecvQ: 50, Info: tcpvet.TCPInfo{LastDataRecv: time.Hour, LastDataSent: time.Second}},
 		{Known: told, State: tcpvet.Established, Info: tcpvet.TCPInfo{LastDataRecv: time.Hour}},
 		{Known: tcpvet.FactQueues, State: tcpvet.Established, RecvQ: 7},
 		{Known: told, State: tcpvet.CloseWait, RecvQ: 1, Info: tcpvet.TCPInfo{LastDataRecv: time.Hour}},

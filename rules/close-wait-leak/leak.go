@@ -89,7 +89,7 @@ func (l *leak) atLeast(d time.Duration) uint64 {
 func (l *leak) perhaps(d time.Duration) uint64 {
 	young := counted(l.CloseWaitMost, transit) - min(counted(l.CloseWaitAge, transit), counted(l.CloseWaitMost, transit))
 	n := counted(l.CloseWaitMost, d)
-	if n == 0 && l.Oldest != nil && l.Oldest.Age.High >= d {
+	if n == 0 && l.CloseWaitLongest >= d {
 		n = 1
 	}
 	return max(n-min(young, n), l.atLeast(d))
@@ -140,6 +140,20 @@ type place struct {
 }
 
 func closeWaiting(_ tcpvet.Group, t *tcpvet.Tally) bool { return t.States[tcpvet.CloseWait] > 0 }
+
+// lacks tells that there are a few of which no age is known: forgotten, or about to
+// be closed.
+func lacks(c tcpvet.Case) tcpvet.Facts {
+	for _, t := range c.Now.Groups {
+		if t.States[tcpvet.CloseWait] > 0 && t.CloseWaitAge == nil {
+			if len(judge(c)) > 0 {
+				return 0
+			}
+			return tcpvet.FactInfo
+		}
+	}
+	return 0
+}
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
 	held := vet.Holdings(&c.Now, closeWaiting)

@@ -41,9 +41,11 @@ const (
 // Rule finds processes that never close what their peer has closed.
 //
 // It needs no fact: the states alone, as of a pasted ss -tan, tell a leak of
-// some size. Without ages it judges by number, and says that it is not sure.
+// some size. Without ages it judges by number, and says that it is not sure; a few
+// without ages it does not judge.
 var Rule = &vet.Rule{
 	Name:    name,
+	Lacks:   lacks,
 	Judge:   judge,
 	Traffic: judgeTraffic,
 	Doc: vet.Doc{
@@ -63,10 +65,10 @@ var Rule = &vet.Rule{
 			{Name: "critical, descriptors", Value: "over " + vet.Percent(crowded) + " of the holder's limit", Reason: "files, pipes and logs need descriptors too, and EMFILE strikes all of them"},
 			{Name: "ages", Value: "65.5 s for a patience of 1 min", Reason: "ages are counted by powers of two of milliseconds, so what counts is the next of them, 65,536 ms; the oldest socket alone is held to the patience itself"},
 			{Name: "rate of one look", Value: "the lower of the last 10 s / 10 s and the last 60 s / 60 s", Reason: "a burst after a quiet time does not go on, and what has stopped is no forecast either; the time to EMFILE rests on the sum over all leaks of the process"},
-			{Name: "vague ages", Value: "likely where only the greatest age is past patience", Reason: "each answered keepalive probe moves the time that dates the FIN, and so does the acknowledgement of what the process wrote after it, so the age lies between that and the last data; where that holds for half of the sockets or more, one look gives no rate"},
+			{Name: "vague ages", Value: "likely where only the greatest age is past patience", Reason: "a process that writes to a connection has not forgotten it, so the time since then is the most that counts; each answered keepalive probe moves the time that dates the FIN, and so does the acknowledgement of what the process wrote after it, so the age lies between that and the last data; where that holds for half of the sockets or more, one look gives no rate"},
 			{Name: "transit", Value: vet.Duration(transit) + " (in force: 512 ms)", Reason: "a busy program has connections between FIN and `close()` at any moment; where most of the growth is younger than this, no forecast is made of it"},
 			{Name: "findings of its own", Value: vet.Counted(named, "service") + " per process", Reason: "the largest are named, the rest is summed up: a list of thousands helps nobody"},
-			{Name: "without ages", Value: "all count as past patience", Reason: "pasted text without `-i` does not say how old a socket is; the finding is then *likely*, not *certain*"},
+			{Name: "without ages", Value: "from " + vet.Count(enough) + " on all count as past patience", Reason: "pasted text without `-i` does not say how old a socket is; the finding is then *likely*, not *certain*. Fewer may all be on their way out, so that the rule is not judged"},
 		},
 		Cure: []string{
 			"Close it in the code: in every path, errors too, close the response or give it back to its pool, and close sessions and clients at their end. `tcpvet explain fix` shows how in several languages.",

@@ -16,8 +16,11 @@ func (j *judgement) measure(l leak) leak {
 	case l.services == 1:
 		l.owner = j.listener(&l)
 	}
-	if l.older = l.count(); l.aged() {
+	switch l.older = l.count(); {
+	case l.aged():
 		l.older = l.atLeast(j.Patience)
+	case l.older < enough:
+		l.older = 0 // each may have come just now: see lacks
 	}
 	if l.maybe = l.older; l.aged() {
 		l.maybe = l.perhaps(j.Patience)

@@ -96,7 +96,7 @@ func (s *swelling) finding(c *tcpvet.Case, all uint64) tcpvet.Finding {
 			vet.AtLeastCounted(now.GroupError, s.now, "connection"), vet.AtLeast(lost, s.grown), since, vet.AtLeast(now.GroupError, s.idle), vet.Duration(s.edge)),
 		"A pool that fills up to its bound looks the same in two looks: it stops, a leak does not.",
 	}
-	if s.grown >= many {
+	if s.grown >= many && s.pressing(now) {
 		f.Severity = tcpvet.Warning
 	}
 	if s.over > 0 {
@@ -115,6 +115,14 @@ func (s *swelling) finding(c *tcpvet.Case, all uint64) tcpvet.Finding {
 	return f
 }
 
+// pressing tells that growth is cause for alarm: at a client, whose own pool it is; at
+// a server, which others open connections to and which may have been told to keep
+// them, once it has used half of its descriptors.
+func (s *swelling) pressing(c *tcpvet.Census) bool {
+	info := c.Processes[s.Holder]
+	return s.Role == tcpvet.Client || info.DescriptorLimit > 0 && float64(info.Descriptors) >= used*float64(info.DescriptorLimit)
+}
+
 // ends says when ports and descriptors are used up at this rate.
 func (s *swelling) ends(c *tcpvet.Case, f *tcpvet.Finding) {
 	const sight = 365 * vet.Day
@@ -124,7 +132,7 @@ func (s *swelling) ends(c *tcpvet.Case, f *tcpvet.Finding) {
 			return
 		}
 		d := time.Duration(seconds * float64(time.Second))
-		if d < soon {
+		if d < soon && s.pressing(&c.Now) {
 			f.Severity = tcpvet.Warning
 		}
 		f.Detail = append(f.Detail, fmt.Sprintf("At %s the %s "+text+".", vet.PerSecond(rate), vet.Count(left), vet.About(d)))

@@ -30,6 +30,10 @@ const (
 	// many more between two looks is fast, wherever it ends.
 	many = 100
 
+	// used is the part of its descriptors from which on a server's growth is a
+	// warning: clients that come and wait are what many servers are for.
+	used = 0.50
+
 	// soon is when the end is near enough to act now.
 	soon = time.Hour
 )
@@ -53,6 +57,7 @@ var Rule = &vet.Rule{
 			{Name: "before", Value: vet.Counted(base, "socket") + " at the earlier look", Reason: "a pool that fills at the start of a program grows too, and has nothing idle to use"},
 			{Name: "idle", Value: vet.Percent(lazy) + " of those not used between the looks", Reason: "with that many at hand no new one was needed; a load that rises uses what is there"},
 			{Name: "warning, growth", Value: vet.Count(many) + " more between looks", Reason: "that fast is a loop, whatever the bound"},
+			{Name: "warning, server", Value: "past " + vet.Percent(used) + " of its descriptors", Reason: "clients that connect and wait are what many servers are for, and new ones cannot use the connections of others"},
 			{Name: "warning, end", Value: "ports or descriptors used up in under " + vet.Duration(soon), Reason: "as close-wait-leak: time to act is short"},
 		},
 		Cure: []string{

@@ -51,7 +51,7 @@ func (o closer) text(c *tcpvet.Census) string {
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
-	held := vet.Holdings(&c.Now, func(_ tcpvet.Group, t *tcpvet.Tally) bool { return t.States[tcpvet.FinWait2] >= some })
+	held := vet.Holdings(&c.Now, func(_ tcpvet.Group, t *tcpvet.Tally) bool { return waiting(t, c.Patience) >= some })
 	if len(held) == 0 {
 		return nil
 	}
@@ -70,15 +70,15 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	var piles []pileup
 	for _, h := range held {
 		here := place{h.Netns, h.Role, h.Service}
-		n := h.States[tcpvet.FinWait2]
+		n := waiting(h.Tally, c.Patience)
 		if !h.Service.IsValid() || float64(n) < slow*float64(resting[here]) {
 			continue
 		}
-		p := pileup{Holding: h, all: piled[here], services: 1, kind: "half-closed"}
+		p := pileup{Holding: h, count: n, all: piled[here], services: 1, kind: "half-closed"}
 		switch {
 		case !c.Now.Facts.Has(tcpvet.FactMini):
 			p.kind = ""
-		case h.Mini == n:
+		case h.Mini >= n:
 			p.kind = "orphaned"
 		}
 		if o := closers[at(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
@@ -102,10 +102,20 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	return findings
 }
 
+// waiting counts FIN-WAIT-2 without those that a process holds and to which data still
+// comes: there the other end has reason not to close.
+func waiting(t *tcpvet.Tally, patience time.Duration) uint32 {
+	n := t.States[tcpvet.FinWait2]
+	if q := t.FinWait2Quiet; q != nil {
+		n -= min(n, uint32(q.Total()-q.AtLeast(patience)))
+	}
+	return n
+}
+
 // undecided tells that what was folded may make the pile-up another one: larger,
 // small beside the TIME-WAITs, or one whose other end is on this host.
 func undecided(p *pileup, resting float64, lost uint64) bool {
-	n := uint64(p.States[tcpvet.FinWait2])
+	n := uint64(p.count)
 	switch {
 	case lost == 0:
 		return false
@@ -119,6 +129,7 @@ func undecided(p *pileup, resting float64, lost uint64) bool {
 
 type pileup struct {
 	vet.Holding
+	count    uint32 // of States, those that wait for the other end
 	all      uint64
 	kind     string
 	severity tcpvet.Severity
@@ -135,7 +146,7 @@ func sumUp(piles []pileup) []pileup {
 		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind))
 	}
 	slices.SortStableFunc(piles, func(a, b pileup) int {
-		return cmp.Or(byKind(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.States[tcpvet.FinWait2], a.States[tcpvet.FinWait2]))
+		return cmp.Or(byKind(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.count, a.count))
 	})
 	var out []pileup
 	for len(piles) > 0 {
@@ -152,6 +163,7 @@ func sumUp(piles []pileup) []pileup {
 			sum := rest[0]
 			for i := range rest[1:] {
 				sum.Merge(&rest[1+i].Holding)
+				sum.count += rest[1+i].count
 				sum.services++
 				sum.undecided = sum.undecided || rest[1+i].undecided
 			}
@@ -163,7 +175,7 @@ func sumUp(piles []pileup) []pileup {
 }
 
 func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
-	n := p.States[tcpvet.FinWait2]
+	n := p.count
 	info := c.Processes[p.Holder]
 	f := tcpvet.Finding{
 		Rule: name, Severity: p.severity, Kind: p.kind,
@@ -214,7 +226,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 }
 
 func (p *pileup) detail(c *tcpvet.Census) []string {
-	n := p.States[tcpvet.FinWait2]
+	n := p.count
 	d := []string{fmt.Sprintf("This side closed %s; the other end acknowledged that, and its own FIN has not come.", vet.AtLeastCounted(c.GroupError, n, "connection"))}
 	switch p.kind {
 	case "orphaned":

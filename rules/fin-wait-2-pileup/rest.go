@@ -9,7 +9,7 @@ import (
 
 // rest is the finding of what was summed up: it names nobody.
 func (p *pileup) rest(c *tcpvet.Census) tcpvet.Finding {
-	n := p.States[tcpvet.FinWait2]
+	n := p.count
 	f := tcpvet.Finding{
 		Rule: name, Severity: p.severity, Kind: p.kind,
 		Subject: tcpvet.Subject{Netns: p.Netns, Services: p.services, Local: p.Local()},

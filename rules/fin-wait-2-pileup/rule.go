@@ -38,6 +38,7 @@ var Rule = &vet.Rule{
 			"FIN-WAIT-2 means: this side has sent its FIN and the other end has acknowledged it, but has not sent its own. Over there the connection is in CLOSE-WAIT: the remote program has not called `close()`. A healthy connection is here for about one round trip.",
 			"After `close()` nobody holds the socket any more. The kernel keeps a small remainder, and ends it after `net.ipv4.tcp_fin_timeout` (60 s by default), so the number stays bounded: rate times that time. A pile-up may be young, so the number alone gives no rate.",
 			"After `shutdown(SHUT_WR)` the process still holds it, and no timer runs: a process that half-closes and then does not read to the end keeps it for as long as the peer likes.",
+			"One that a process holds and to which data came within patience is left out: the other end still sends, as it may.",
 			"Where the other end runs on the same host, the finding names it, and close-wait-leak tells more.",
 		},
 		Numbers: []vet.Number{

@@ -44,7 +44,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		if h.Taken > 0 {
 			s.severity, s.kind = grade(h)
 		}
-		if _, on := vet.ReuseDelay(now, t); on && s.severity < tcpvet.Critical && s.ifNotReused() < gone {
+		if _, on := vet.ReuseDelay(now, t); on && s.severity < tcpvet.Critical && s.ifNotReused() < gone && (away(now, t) || !reused(now, t.Netns)) {
 			s.unsure, s.peer = true, away(now, t)
 			if s.severity == 0 {
 				s.severity, s.kind = tcpvet.Info, "reuse-unsure"
@@ -131,6 +131,11 @@ func away(c *tcpvet.Census, t tcpvet.Tuple) bool {
 	}
 	return !slices.ContainsFunc(c.Netns[t.Netns].Addresses, func(a tcpvet.Address) bool { return a.Prefix.Addr() == remote })
 }
+
+// reused tells that the kernel has given ports in TIME-WAIT to new connections of the
+// namespace: both ends of those had timestamps, so where both ends are this kernel's
+// there is no reason for doubt.
+func reused(c *tcpvet.Census, ns tcpvet.NetnsID) bool { return c.Netns[ns].Counters[recycled] > 0 }
 
 // blame finds who holds the ports.
 func blame(c *tcpvet.Census, short map[tcpvet.Tuple]*shortage) {

@@ -19,6 +19,9 @@ const (
 	// one parity first, and those are gone.
 	half = 0.50
 
+	// recycled counts the ports in TIME-WAIT that connect() was given.
+	recycled = "TcpExtTWRecycled"
+
 	// mostly is the part of the ports in use that makes a state their cause.
 	mostly = 0.50
 
@@ -42,7 +45,7 @@ var Rule = &vet.Rule{
 		Title: "local ports toward one endpoint are used up, or nearly",
 		Text: []string{
 			"A client's connection needs a local port, and the kernel chooses it from `net.ipv4.ip_local_port_range`. A port can serve many destinations at once, but for one *tuple* (network namespace, local address, remote address, remote port) it serves one connection. When every port is taken for a tuple, `connect()` fails with EADDRNOTAVAIL, \"Cannot assign requested address\", errno 99. Another destination still connects, unless the program binds before it connects, so only a count for each tuple proves anything.",
-			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart. That needs timestamps at both ends of its connection, which no input tells: where the ports last only if it had them, that is worth a line and no warning. The kernel goes by the timestamps of each connection, not by the setting of now: after `net.ipv4.tcp_timestamps` was switched off, TIME-WAITs of connections from before are still reused, so a finding that rests on TIME-WAIT is then *likely*; after it was switched on, those of connections from before are not, over loopback neither.",
+			"What is left = the range, less the ports of `ip_local_reserved_ports`, less those that a socket holds by `bind()` or listens on, less those that connections of the tuple hold in any state. A TIME-WAIT whose port the kernel would give to a new connection now (see `tcp_tw_reuse`) is not taken and is counted apart. That needs timestamps at both ends of its connection, which no input tells: where the ports last only if it had them, that is worth a line and no warning; none where both ends are of this host and its counter TWRecycled shows that it has reused some. The kernel goes by the timestamps of each connection, not by the setting of now: after `net.ipv4.tcp_timestamps` was switched off, TIME-WAITs of connections from before are still reused, so a finding that rests on TIME-WAIT is then *likely*; after it was switched on, those of connections from before are not, over loopback neither.",
 			"No counter of the kernel moves when it happens and no packet is sent. Slow connects come before it: past half of the ports, `connect()` finds none of the parity that it tries first and has to search, which was measured as a step from about 10 us to between 300 and 700 us.",
 			"Sockets that call `bind()` with port 0 before they connect take their ports out of one range for all destinations, and fail with EADDRINUSE, errno 98. This is a limit of the rule: once connected, such a socket looks like any other, so that a port which it takes from every destination is counted against its own tuple only.",
 		},

@@ -74,12 +74,12 @@ func (j *judgement) detail(h *heap, q queue) []string {
 		many = fmt.Sprintf("Besides the largest, which are named, %s of %s", many, vet.Count(h.processes)+" more processes")
 	}
 	limit := vet.Duration(q.ages.Edge(j.Patience))
-	first := fmt.Sprintf("%s %s data in Recv-Q that nobody has read, and the last of it came at least %s ago", many, verb, limit)
+	first, ago := fmt.Sprintf("%s %s data in Recv-Q that nobody has read, and for at least %s no data went either way", many, verb, limit), "for %s"
 	if h.kind == blocked {
-		first = fmt.Sprintf("%s %s data to send, and the other end has no room for it (its window is 0): the last went out at least %s ago", many, verb, limit)
+		first, ago = fmt.Sprintf("%s %s data to send, and the other end has no room for it (its window is 0): the last went out at least %s ago", many, verb, limit), "%s ago"
 	}
 	if q.longest != nil && h.Count > 1 {
-		first += fmt.Sprintf("; the longest %s ago (%s)", vet.Duration(q.longest.Age.Low), vet.Counted(q.longestOf, "byte"))
+		first += fmt.Sprintf("; the longest "+ago+" (%s)", vet.Duration(q.longest.Age.Low), vet.Counted(q.longestOf, "byte"))
 	}
 	d := []string{first + "."}
 	if h.processes == 1 {

@@ -48,7 +48,7 @@ var Rule = &vet.Rule{
 			"In captures a window of 0 is an ordinary means to slow a sender down. What counts is how long it lasted.",
 		},
 		Numbers: []vet.Number{
-			{Name: "info", Value: vet.Counted(1, "socket") + " past patience", Reason: "a minute without a read() is no slow reader: the last data came that long ago, and is still there. Ages are counted by powers of two of milliseconds, so what counts for a minute is 65.5 s and more"},
+			{Name: "info", Value: vet.Counted(1, "socket") + " past patience", Reason: "a minute without a read() is no slow reader. Where the process writes meanwhile it is at work, and has no use for what came (a session ticket of TLS, say), so the time counts from the last data either way. Ages are counted by powers of two of milliseconds, so what counts for a minute is 65.5 s and more"},
 			{Name: "warning", Value: vet.Counted(some, "socket") + " past patience", Reason: "a process that is stuck, or code that forgets connections; fewer may be one slow client"},
 			{Name: "both ends on this host", Value: "info for the blocked end", Reason: "the end that does not read is judged by itself"},
 			{Name: "findings of its own", Value: vet.Count(named) + " processes of a kind per namespace", Reason: "the largest are named, the rest is summed up"},
