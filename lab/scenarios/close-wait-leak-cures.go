@@ -86,11 +86,10 @@ func (l *leak) settings(ctx context.Context) error {
 
 func (l *leak) diagnosis(ctx context.Context) error {
 	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	c, err := l.Case(ctx)
+	err := l.Judge(ctx, &step, lab.Expect{Rules: inRange(l.Stage, "close-wait-leak", "fin-wait-2-pileup", "port-exhaustion")})
 	if err != nil {
 		return err
 	}
-	step.Case = c
 	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
 	l.Tell(step)
 	return nil

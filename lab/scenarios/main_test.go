@@ -1,14 +1,15 @@
 package scenarios
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +19,9 @@ import (
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/lab"
+	"github.com/tcpvet/tcpvet/rules"
+	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/vet"
 )
 
 // testVariable makes this test binary a program that plays a scenario as the
@@ -26,31 +30,58 @@ const testVariable = "TCPVET_SCENARIOS_TEST"
 
 // testOrder is what to play.
 type testOrder struct {
+	Scenario string
 	Ports    int
 	Patience time.Duration
-	SS       string // the path of ss
+	SS       string // the path of ss, "" to leave it out
 }
 
-// played is what the program tells: the story, its text, and for each step with
-// a table what ss said right after it.
+// played is what the program tells: the story, its text, what it came to, and
+// for each step with a table what ss said right after it.
 type played struct {
-	Steps []plainStep
-	Text  string
-	SS    map[string]string
+	Steps   []plainStep
+	Text    string
+	Outcome lab.Outcome
+	SS      map[string]string
+	Unmet   string
 }
 
-// plainStep is a step without its Census, which is no JSON.
+// plainStep is a step without its looks, which are no JSON.
 type plainStep struct {
 	Name               string
 	Done, Shown, Means []string
 	Ends               *lab.Ends
 	Numbers            []tcpvet.Number
+	Segments           int
+	Judged             []plainJudged
 }
+
+// plainJudged is a moment as each source saw it.
+type plainJudged struct {
+	Expected []string
+	Views    []plainView
+}
+
+type plainView struct {
+	Source         string
+	Found, Skipped []string
+	Mismatches     []string
+}
+
+// together is how many scenarios are played at once: they mostly wait.
+const together = 4
 
 func TestMain(m *testing.M) {
 	lab.Main(All...)
 	if order, ok := os.LookupEnv(testVariable); ok {
 		os.Exit(program(order))
+	}
+	flag.Parse()
+	if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil && n < together {
+		if err := flag.Set("test.parallel", strconv.Itoa(together)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -66,19 +97,40 @@ func program(arg string) int {
 		}
 		return status
 	}
-	var order testOrder
-	if err := json.Unmarshal([]byte(arg), &order); err != nil {
+	if err := perform(ctx, arg); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	return 0
+}
+
+func perform(ctx context.Context, arg string) error {
+	var order testOrder
+	if err := json.Unmarshal([]byte(arg), &order); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(All, func(sc *lab.Scenario) bool { return sc.Name == order.Scenario })
+	if i < 0 {
+		return fmt.Errorf("play %q: no such scenario", order.Scenario)
+	}
+	sc := All[i]
+	netlink, err := lookBy("netlink")
+	if err != nil {
+		return err
+	}
+	procfs, err := lookBy("procfs")
+	if err != nil {
+		return err
 	}
 	p := played{SS: make(map[string]string)}
 	var prose strings.Builder
 	text := lab.Text{W: &prose}
-	text.Begin(CloseWaitLeak)
-	story, err := lab.Play(ctx, CloseWaitLeak, lab.Options{
-		Ports: order.Ports, Patience: order.Patience, Look: look,
+	text.Begin(sc)
+	story, err := lab.Play(ctx, sc, lab.Options{
+		Ports: order.Ports, Patience: order.Patience, Looks: []lab.Look{netlink, procfs}, Judge: judge,
 		Tell: func(s lab.Step) {
 			text.Tell(s)
+			fmt.Fprintln(os.Stderr, "told step", s.Name) // for who has to find out where it stopped
 			if s.Ends != nil && order.SS != "" {
 				out, err := exec.Command(order.SS, "-tanpH").CombinedOutput()
 				if err != nil {
@@ -88,67 +140,92 @@ func program(arg string) int {
 			}
 		},
 	})
-	if err == nil {
-		err = text.Err
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	var unmet *lab.UnmetError
+	switch {
+	case errors.As(err, &unmet):
+		p.Unmet = unmet.Error()
+	case err != nil:
+		return err
+	case text.Err != nil:
+		return text.Err
 	}
 	for _, s := range story.Steps {
-		p.Steps = append(p.Steps, plainStep{s.Name, s.Done, s.Shown, s.Means, s.Ends, s.Numbers})
+		p.Steps = append(p.Steps, plain(&s))
 	}
-	p.Text = prose.String()
-	if err := json.NewEncoder(os.Stdout).Encode(p); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+	p.Text, p.Outcome = prose.String(), story.Outcome()
+	return json.NewEncoder(os.Stdout).Encode(p)
 }
 
-// look counts the sockets of the stage from the kernel's own table.
-func look(context.Context) (tcpvet.Census, error) {
-	c := tcpvet.Census{Groups: make(map[tcpvet.Group]*tcpvet.Tally)}
-	f, err := os.Open("/proc/self/net/tcp")
-	if err != nil {
-		return c, err
+func plain(s *lab.Step) plainStep {
+	step := plainStep{s.Name, s.Done, s.Shown, s.Means, s.Ends, s.Numbers, len(s.Segments), nil}
+	for _, j := range s.Judged {
+		judged := plainJudged{Expected: j.Expected}
+		for _, v := range j.Views {
+			view := plainView{Source: v.Source, Mismatches: v.Mismatches}
+			for _, f := range v.Verdict.Findings {
+				view.Found = append(view.Found, f.Rule)
+			}
+			for _, s := range v.Verdict.Skipped {
+				view.Skipped = append(view.Skipped, s.Rule)
+			}
+			judged.Views = append(judged.Views, view)
+		}
+		step.Judged = append(step.Judged, judged)
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Scan() // the head
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		local, err1 := hexEndpoint(fields[1])
-		remote, err2 := hexEndpoint(fields[2])
-		state, err3 := strconv.ParseUint(fields[3], 16, 8)
-		if err1 != nil || err2 != nil || err3 != nil {
-			return c, fmt.Errorf("read %q: %v, %v, %v", lines.Text(), err1, err2, err3)
-		}
-		g := tcpvet.Group{Role: tcpvet.Client, Service: remote}
-		if local.Port() < rangeLow {
-			g = tcpvet.Group{Role: tcpvet.Server, Service: local}
-		}
-		if c.Groups[g] == nil {
-			c.Groups[g] = new(tcpvet.Tally)
-		}
-		c.Groups[g].States[state]++
-	}
-	return c, lines.Err()
+	return step
 }
 
-// hexEndpoint reads an IPv4 endpoint as /proc/net/tcp writes it on a
-// little-endian machine: "0100007F:1F90".
-func hexEndpoint(s string) (netip.AddrPort, error) {
-	addr, port, _ := strings.Cut(s, ":")
-	a, err := strconv.ParseUint(addr, 16, 32)
+// lookBy looks at the hosts of a stage by a kind of source.
+func lookBy(kind string) (lab.Look, error) {
+	src, err := source.Open(kind)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return lab.Look{}, err
 	}
-	p, err := strconv.ParseUint(port, 16, 16)
-	if err != nil {
-		return netip.AddrPort{}, err
+	var want tcpvet.Facts
+	for _, r := range rules.All {
+		want |= r.Needs
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(a), byte(a >> 8), byte(a >> 16), byte(a >> 24)}), uint16(p)), nil
+	want |= tcpvet.FactInfo | tcpvet.FactHolders | tcpvet.FactListeners | tcpvet.FactBound | tcpvet.FactPortRange |
+		tcpvet.FactSysctls | tcpvet.FactCounters | tcpvet.FactAddresses | tcpvet.FactLimits
+	want &^= tcpvet.FactSysctlConf // what this machine sets at boot is none of the stage's business
+	query := func(namespaces []string) source.Query {
+		return source.Query{Want: want, Netns: source.Namespaces{Names: namespaces}}
+	}
+	return lab.Look{
+		Name: kind,
+		Take: func(ctx context.Context, namespaces []string) (tcpvet.Census, error) {
+			return source.Take(ctx, src, query(namespaces), source.TakeOptions{})
+		},
+		Sockets: func(ctx context.Context, namespaces []string) (sockets []tcpvet.Socket, err error) {
+			_, err = source.Take(ctx, src, query(namespaces), source.TakeOptions{Watch: func(o tcpvet.Observer) tcpvet.Observer {
+				sockets = nil
+				return listing{o, &sockets}
+			}})
+			return sockets, err
+		},
+	}, nil
+}
+
+// listing keeps the sockets that an observer is told.
+type listing struct {
+	tcpvet.Observer
+	sockets *[]tcpvet.Socket
+}
+
+func (l listing) Socket(s *tcpvet.Socket) error {
+	kept := *s
+	kept.SharedWith = slices.Clone(s.SharedWith)
+	*l.sockets = append(*l.sockets, kept)
+	return l.Observer.Socket(s)
+}
+
+func judge(c tcpvet.Case) lab.Verdict {
+	r := vet.Run(c, rules.All)
+	v := lab.Verdict{Findings: r.Findings}
+	for _, s := range r.Skipped {
+		v.Skipped = append(v.Skipped, lab.Skipped{Rule: s.Rule, Missing: s.Missing.String()})
+	}
+	return v
 }
 
 // command gives the command that plays in a process of its own.
@@ -157,16 +234,22 @@ func command(t *testing.T, order testOrder) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		kerneltest.UserNS(t)
 	}
-	order.SS = kerneltest.Tool(t, "ss")
 	arg, err := json.Marshal(order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/proc/self/exe")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), longest, fmt.Errorf("the play has not ended in %s", longest))
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = append(os.Environ(), testVariable+"="+string(arg))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
+
+// longest is far more than any play takes. One that hangs is to fail by its
+// name, and not with all the others at the end of go test's patience.
+const longest = 4 * time.Minute
 
 // testBinary gives the file of this program, for programs that run it in turn.
 func testBinary(t *testing.T) string {

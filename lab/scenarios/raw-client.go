@@ -13,13 +13,14 @@ import (
 )
 
 // rawClient makes requests by plain system calls, as a program in C does: it
-// sets no options, retries nothing and closes a connection only when told to.
+// sets options and closes a connection only when told to, and retries nothing.
 var rawClient = lab.Act{Name: "raw-client", Learn: func(c *lab.Cues) {
 	cl := &client{}
 	lab.On(c, clientLeak, cl.leak)
 	lab.On(c, clientOnce, cl.once)
 	lab.On(c, clientReuse, cl.reuse)
 	lab.On(c, clientClose, cl.closeOldest)
+	lab.On(c, clientGuard, cl.guard)
 }}
 
 // The cues of rawClient.
@@ -28,6 +29,7 @@ const (
 	clientOnce  = "once"  // netip.AddrPort, once: a request over a connection that is closed at once
 	clientReuse = "reuse" // reuseOrder, reused: many requests over one connection, as long as the server keeps it
 	clientClose = "close" // struct{}, closed: close the oldest connection that is held
+	clientGuard = "guard" // []option, guarded: set options on what is held and on what clientLeak opens later
 )
 
 type leakOrder struct {
@@ -97,7 +99,10 @@ func (f *failure) String() string {
 // request is a request without a body.
 const request = "GET /stock HTTP/1.1\r\nHost: stock\r\n\r\n"
 
-type client struct{ held []int }
+type client struct {
+	held    []int
+	options []option // of what clientLeak opens
+}
 
 func (c *client) leak(order leakOrder) (leaked, error) {
 	var l leaked
@@ -109,6 +114,9 @@ func (c *client) leak(order leakOrder) (leaked, error) {
 			break
 		}
 		c.held = append(c.held, fd)
+		if err := setOptions(fd, c.options); err != nil {
+			return l, err
+		}
 		if err := exchange(fd); err != nil {
 			return l, fmt.Errorf("request %d to %s: %w", l.Opened+1, order.To, err)
 		}
@@ -200,6 +208,19 @@ func (c *client) closeOldest(struct{}) (closed, error) {
 	}
 	c.held = c.held[1:]
 	return closed{Port: port, Held: len(c.held)}, unix.Close(fd)
+}
+
+// guarded tells on how many connections that were held the options were set.
+type guarded struct{ Held int }
+
+func (c *client) guard(options []option) (guarded, error) {
+	c.options = options
+	for _, fd := range c.held {
+		if err := setOptions(fd, options); err != nil {
+			return guarded{}, err
+		}
+	}
+	return guarded{len(c.held)}, nil
 }
 
 // dial opens a connection and times connect() alone.
