@@ -43,7 +43,7 @@ func (s *Stage) take(ctx context.Context, look Look) (tcpvet.Census, error) {
 // Ends looks at both ends of the connections to a service of the stage, on all
 // hosts.
 func (s *Stage) Ends(ctx context.Context, service netip.AddrPort) (Ends, error) {
-	census, err := s.take(ctx, s.looks[0])
+	census, err := s.take(ctx, s.watch)
 	if err != nil {
 		return Ends{}, err
 	}
@@ -51,13 +51,13 @@ func (s *Stage) Ends(ctx context.Context, service netip.AddrPort) (Ends, error) 
 }
 
 // Census looks at all hosts.
-func (s *Stage) Census(ctx context.Context) (tcpvet.Census, error) { return s.take(ctx, s.looks[0]) }
+func (s *Stage) Census(ctx context.Context) (tcpvet.Census, error) { return s.take(ctx, s.watch) }
 
 // Sockets lists the sockets of one host, listeners too.
 func (s *Stage) Sockets(ctx context.Context, h *Host) ([]tcpvet.Socket, error) {
-	sockets, err := s.looks[0].Sockets(ctx, []string{fmt.Sprintf("pid:%d", h.PID)})
+	sockets, err := s.watch.Sockets(ctx, []string{fmt.Sprintf("pid:%d", h.PID)})
 	if err != nil {
-		return nil, fmt.Errorf("list the sockets of %s by %s: %w", h.Name, s.looks[0].Name, err)
+		return nil, fmt.Errorf("list the sockets of %s by %s: %w", h.Name, s.watch.Name, err)
 	}
 	return sockets, nil
 }

@@ -75,8 +75,13 @@ type Options struct {
 	Patience time.Duration
 
 	// Looks are the ways to look at the stage, at least one. Each moment is
-	// judged by all of them; tables are made by the first.
+	// judged by all of them.
 	Looks []Look
+
+	// Watch is how the play itself looks, to wait for a state and to make
+	// tables; the first of Looks where it is not set. It has to see all that
+	// plays ask for, which not every source can tell.
+	Watch Look
 
 	// Judge judges what a look saw by all rules.
 	Judge func(tcpvet.Case) Verdict
@@ -104,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
+	}
+	if o.Watch.Take == nil && len(o.Looks) > 0 {
+		o.Watch = o.Looks[0]
 	}
 	return o
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -31,6 +32,7 @@ type Stage struct {
 	ends  []func()
 
 	looks []Look
+	watch Look
 	judge func(tcpvet.Case) Verdict
 	tell  func(Step)
 }
@@ -82,13 +84,18 @@ func open(ctx context.Context, o Options) (*Stage, context.Context, error) {
 	if err := os.Unsetenv(stageVariable); err != nil {
 		return nil, ctx, fmt.Errorf("open the stage: %w", err)
 	}
+	// Nor is it to have what the one who entered it was given beside the
+	// standard descriptors: an act counts its own.
+	if err := unix.CloseRange(lifeline, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
+		return nil, ctx, fmt.Errorf("open the stage: keep descriptors from its processes: %w", err)
+	}
 	ctx, end := context.WithCancelCause(ctx)
 	line := os.NewFile(lifeline, "lifeline")
 	go func() {
 		_, _ = line.Read(make([]byte, 1))
 		end(errAbandoned)
 	}()
-	s := &Stage{Ports: o.Ports, Patience: o.Patience, looks: o.Looks, judge: o.Judge}
+	s := &Stage{Ports: o.Ports, Patience: o.Patience, looks: o.Looks, watch: o.Watch, judge: o.Judge}
 	s.Host = newHost(s, "stage")
 	s.Host.PID = os.Getpid()
 	s.hosts = []*Host{s.Host}

@@ -65,14 +65,8 @@ func (f *halfDone) open(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, to := range []netip.AddrPort{f.closed, f.shut, f.late} {
-		if _, err := f.connect(ctx, to, halfDoneCount); err != nil {
-			return err
-		}
-	}
 	f.introduce(&step)
-	step.Done = append(step.Done, fmt.Sprintf("The server listens on %s and %s too. The client opens %s connections to each. The server will not close any: it does not look whether the client has.",
-		f.shut, f.late, step.Count("connections_count", halfDoneCount)))
+	step.Done = append(step.Done, fmt.Sprintf("The server listens on %s and %s too. It will not close any connection: it does not look whether the client has.", f.shut, f.late))
 	f.Tell(step)
 	return nil
 }
@@ -84,23 +78,28 @@ func (f *halfDone) waiting(ctx context.Context, service netip.AddrPort) (lab.End
 	})
 }
 
-// end gives the client's end of one connection to a service.
-func (f *halfDone) end(ctx context.Context, service netip.AddrPort) (tcpvet.Socket, error) {
+// end gives the client's end of one connection to a service, in FIN-WAIT-2 with that
+// timer.
+func (f *halfDone) end(ctx context.Context, service netip.AddrPort, timer tcpvet.TimerKind) (tcpvet.Socket, error) {
 	sockets, err := f.Sockets(ctx, f.Host)
 	if err != nil {
 		return tcpvet.Socket{}, err
 	}
 	for _, s := range sockets {
-		if tcpvet.Unmap(s.Remote) == service {
+		if tcpvet.Unmap(s.Remote) == service && s.State == tcpvet.FinWait2 && s.Timer.Kind == timer {
 			return s, nil
 		}
 	}
-	return tcpvet.Socket{}, fmt.Errorf("find a socket of the client to %s: there is none", service)
+	return tcpvet.Socket{}, fmt.Errorf("find a socket of the client to %s in FIN-WAIT-2 with timer %s: there is none", service, timer)
 }
 
 func (f *halfDone) orphaned(ctx context.Context) error {
 	step := lab.Step{Name: "orphaned", Title: "The client closes"}
 	timeout, err := setting(f.Host, "tcp_fin_timeout")
+	if err != nil {
+		return err
+	}
+	opened, err := f.connect(ctx, f.closed, halfDoneCount)
 	if err != nil {
 		return err
 	}
@@ -111,13 +110,12 @@ func (f *halfDone) orphaned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end, err := f.end(ctx, f.closed)
+	end, err := f.end(ctx, f.closed, tcpvet.TimerTimeWait)
 	if err != nil {
 		return err
 	}
-	if end.State != tcpvet.FinWait2 || end.Holder != tcpvet.Nobody || end.Timer.Kind != tcpvet.TimerTimeWait || end.Timer.Expires > time.Duration(timeout)*time.Second {
-		return fmt.Errorf("after close() the client's end is %s of %v with %s for %v, not FIN-WAIT-2 of nobody with timewait for less than %d s",
-			end.State, end.Holder, end.Timer.Kind, end.Timer.Expires, timeout)
+	if end.Holder != tcpvet.Nobody || end.Timer.Expires > time.Duration(timeout)*time.Second {
+		return fmt.Errorf("after close() the client's end is held by %v, with a timer of %v, not by nobody for less than %d s", end.Holder, end.Timer.Expires, timeout)
 	}
 	if err := lab.Wait(ctx, f.Patience); err != nil {
 		return err
@@ -133,7 +131,7 @@ func (f *halfDone) orphaned(ctx context.Context) error {
 		return err
 	}
 	step.Ends = &ends
-	step.Done = []string{fmt.Sprintf("shop-client calls close() for its connections to %s.", f.closed)}
+	step.Done = []string{fmt.Sprintf("shop-client opens %s connections to %s, which the server accepts, and calls close() for each.", step.Count("connections_count", opened.Count), f.closed)}
 	step.Shown = []string{
 		fmt.Sprintf("The server's kernel acknowledges each FIN, and its program does nothing. ss -o showed a timewait timer of %s at one of the client's ends, and no process:",
 			step.Seconds("timer_seconds", end.Timer.Expires)),
@@ -150,6 +148,10 @@ func (f *halfDone) orphaned(ctx context.Context) error {
 
 func (f *halfDone) held(ctx context.Context) error {
 	step := lab.Step{Name: "half-closed", Title: "The client calls shutdown(), and waits"}
+	opened, err := f.connect(ctx, f.shut, halfDoneCount)
+	if err != nil {
+		return err
+	}
 	if _, err := f.client.must(ctx, crowdShutdown, shutdownOrder{f.shut, unix.SHUT_WR}); err != nil {
 		return err
 	}
@@ -157,12 +159,12 @@ func (f *halfDone) held(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end, err := f.end(ctx, f.shut)
+	end, err := f.end(ctx, f.shut, tcpvet.TimerNone)
 	if err != nil {
 		return err
 	}
-	if int(end.Holder.PID) != f.client.PID || end.Timer.Kind != tcpvet.TimerNone {
-		return fmt.Errorf("after shutdown() the client's end is held by %v, with timer %s", end.Holder, end.Timer.Kind)
+	if int(end.Holder.PID) != f.client.PID {
+		return fmt.Errorf("after shutdown() the client's end is held by %v, not by process %d", end.Holder, f.client.PID)
 	}
 	w, err := f.server.must(ctx, crowdWrite, writeOrder{Of: f.shut, Each: len(answer)})
 	if err != nil {
@@ -186,7 +188,7 @@ func (f *halfDone) held(ctx context.Context) error {
 	}
 	step.Ends = &ends
 	step.Done = []string{
-		fmt.Sprintf("For its connections to %s the client calls shutdown(SHUT_WR) instead, and keeps them. The server writes %s bytes to them.", f.shut, step.Count("written_bytes", w.Bytes)),
+		fmt.Sprintf("For %s connections to %s the client calls shutdown(SHUT_WR) instead, and keeps them. The server writes %s bytes to them.", step.Count("connections_count", opened.Count), f.shut, step.Count("written_bytes", w.Bytes)),
 	}
 	step.Shown = []string{fmt.Sprintf("The same states, but process %s still holds its ends, and no timer runs. It reads the %s bytes:", step.ID("holder_pid", int(end.Holder.PID)), step.Count("read_bytes", read))}
 	step.Means = []string{"This is the half-close that the article means: the client has said all, and the server may go on. Nothing ends it but the programs."}
@@ -198,6 +200,10 @@ func (f *halfDone) held(ctx context.Context) error {
 func (f *halfDone) timeout(ctx context.Context) error {
 	step := lab.Step{Name: "fin-timeout", Title: "What net.ipv4.tcp_fin_timeout ends"}
 	if err := set(f.Host, map[string]int{"tcp_fin_timeout": halfDoneTimeout}); err != nil {
+		return err
+	}
+	opened, err := f.connect(ctx, f.late, halfDoneCount)
+	if err != nil {
 		return err
 	}
 	begin := time.Now()
@@ -221,7 +227,7 @@ func (f *halfDone) timeout(ctx context.Context) error {
 		return err
 	}
 	step.Ends = &ends
-	step.Done = []string{fmt.Sprintf("It is set to %s s. Then the client closes its connections to %s.", step.Count("short_timeout_seconds", halfDoneTimeout), f.late)}
+	step.Done = []string{fmt.Sprintf("It is set to %s s. Then the client opens %s connections to %s, and closes them.", step.Count("short_timeout_seconds", halfDoneTimeout), step.Count("connections_count", opened.Count), f.late)}
 	step.Shown = []string{
 		fmt.Sprintf("%s later the client's ends of these are gone. Of those that it closed before, %s are in FIN-WAIT-2 still, and of those that it holds, %s. The ends to %s:",
 			step.Seconds("gone_seconds", took), step.Count("closed_before_count", int(before.Client[tcpvet.FinWait2])), step.Count("held_count", int(shut.Client[tcpvet.FinWait2])), f.late),

@@ -78,7 +78,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		switch {
 		case !c.Now.Facts.Has(tcpvet.FactMini):
 			p.kind = ""
-		case h.Mini >= n:
+		case h.Mini >= n, h.Holder == tcpvet.Nobody && c.Now.Facts.Has(tcpvet.FactHolders|tcpvet.FactInode):
 			p.kind = "orphaned"
 		}
 		if o := closers[at(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
@@ -139,6 +139,14 @@ type pileup struct {
 	closer    closer // count 0 where the other end is not on this host
 }
 
+// orphaned is how many of them no process holds.
+func (p *pileup) orphaned() uint32 {
+	if p.kind == "orphaned" {
+		return p.count
+	}
+	return p.Mini
+}
+
 // sumUp keeps the largest of each kind and namespace, and makes one of the
 // others.
 func sumUp(piles []pileup) []pileup {
@@ -182,7 +190,7 @@ func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {
 		Subject: tcpvet.Subject{Netns: p.Netns, Container: info.Container, Service: p.Service, Services: 1, Local: p.Local()},
 		Numbers: []tcpvet.Number{
 			{Name: "fin_wait_2_sockets", Value: float64(n)},
-			{Name: "orphaned_sockets", Value: float64(p.Mini)},
+			{Name: "orphaned_sockets", Value: float64(p.orphaned())},
 		},
 	}
 	f.Numbers = append(f.Numbers, vet.MayLack(c.GroupError, "sockets")...)

@@ -20,7 +20,7 @@ func (p *pileup) rest(c *tcpvet.Census) tcpvet.Finding {
 		},
 		Numbers: []tcpvet.Number{
 			{Name: "fin_wait_2_sockets", Value: float64(n)},
-			{Name: "orphaned_sockets", Value: float64(p.Mini)},
+			{Name: "orphaned_sockets", Value: float64(p.orphaned())},
 		},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
 			Code: true, Text: "correct the remote applications: so many that do not close have something in common", Run: "tcpvet explain close-wait-leak",
