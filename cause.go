@@ -44,14 +44,3 @@ func Causes() []Cause {
 func (c Cause) String() string {
 	return causeWords[min(c, CauseUnknown)]
 }
-
-// ParseCause gives the cause of that word; ok is false for an unknown word,
-// which a later version may have written.
-func ParseCause(word string) (c Cause, ok bool) {
-	for _, c := range Causes() {
-		if causeWords[c] == word {
-			return c, true
-		}
-	}
-	return NoCause, false
-}

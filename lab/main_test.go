@@ -125,6 +125,11 @@ var plays = map[string]func(context.Context, *Stage) error{
 		if err := furnish(ctx, s); err != nil {
 			return err
 		}
+		// It reads nothing, and so does not learn from its input that it is alone.
+		mark := Setup{Env: []string{runVariable + os.Getenv(strings.TrimSuffix(runVariable, "="))}}
+		if _, err := s.Host.Program(ctx, Program{Name: "sh", Args: []string{"-c", "while :; do sleep 3600; done"}, Setup: mark}); err != nil {
+			return err
+		}
 		if err := tellWho(ctx, s, p.PID); err != nil {
 			return err
 		}

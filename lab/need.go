@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -80,6 +81,9 @@ func PythonModule(module, debianPackage string) Need {
 		cmd := exec.CommandContext(ctx, python, "-c", "import "+module)
 		cmd.Env = plainEnvironment()
 		if out, err := cmd.CombinedOutput(); err != nil {
+			if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == syscall.SIGINT {
+				return fmt.Errorf("import %s: %w", module, context.Canceled) // Ctrl-C is for the whole group
+			}
 			return fmt.Errorf("import %s: %w: %s: install Debian package %s", module, err, lastLine(out), debianPackage)
 		}
 		return nil

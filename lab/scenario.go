@@ -163,8 +163,11 @@ func (sc *Scenario) Check(o Options) error {
 			break
 		}
 	}
-	return fmt.Errorf("stage %s: one process needs %d descriptors for %d local ports, and the hard limit is %d (ulimit -Hn): %s",
-		sc.Name, need, o.Ports, limit.Max, next)
+	what := fmt.Sprintf("%d descriptors for %d local ports", need, o.Ports)
+	if sc.Descriptors == nil {
+		what = fmt.Sprintf("up to %d descriptors", need)
+	}
+	return fmt.Errorf("stage %s: one process needs %s, and the hard limit is %d (ulimit -Hn): %s", sc.Name, what, limit.Max, next)
 }
 
 // Play plays the scenario inside the stage that this process is (see Enter),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -77,6 +78,12 @@ func prepare(raw string) error {
 	}
 	if len(o.Exec) == 0 {
 		return nil
+	}
+	// The signal at the parent's death belongs to a thread, and exec keeps that of
+	// the thread that calls it, which need not be the first.
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("have %s end with the stage: %w", o.Exec[0], err)
 	}
 	if err := unix.Exec(o.Exec[0], o.Exec, o.Env); err != nil {
 		return fmt.Errorf("run %s: %w", o.Exec[0], err)

@@ -107,8 +107,8 @@ func openTUN(name string) (*os.File, error) {
 // read takes what a host sends, and decides about it, until the file is closed.
 func (t *Tunnel) read(w *way) {
 	var d capture.Decoder
+	packet := make([]byte, 1<<16)
 	for {
-		packet := make([]byte, 1<<16)
 		n, err := w.in.Read(packet)
 		if err != nil {
 			return

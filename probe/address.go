@@ -54,7 +54,11 @@ func (j *judgement) insteadOfIPv6(v *Verdict) {
 }
 
 func (j *judgement) loopbackDown() Verdict {
-	v := j.verdict(tcpvet.CauseLoopbackDown, "%s is on lo, which is down in this namespace.", j.Remote.Addr())
+	what := fmt.Sprintf("%s is on lo, which is down in this namespace.", j.Remote.Addr())
+	v := Verdict{Cause: tcpvet.CauseLoopbackDown, Text: []string{"No answer came: " + what}}
+	if j.Errno != 0 {
+		v = j.verdict(v.Cause, "%s", what)
+	}
 	j.see(&v, "lo among the interfaces that are up", "0", "ip -o link show up dev lo | wc -l")
 	v.Remedies = []tcpvet.Remedy{tcpvet.Advise{
 		Text: "set lo up, or have what made the namespace do it: ip link set lo up", Run: j.run("ip link show lo"), May: tcpvet.ChangesKernel,

@@ -73,6 +73,7 @@ func (a *Answer) Conclude() {
 type Resolution struct {
 	Name    string
 	Hosts   string   // the hosts file that was read
+	Lines   int      // how many of its lines have the name as a word: also comments, and longer names
 	Conf    string   // the resolv.conf that was read
 	Servers []string // the DNS servers that were asked, none where the hosts file had it
 	Err     string   // why no server answered, "" where one did
@@ -84,13 +85,13 @@ func NotFound(r Resolution) Verdict {
 	v := Verdict{Cause: tcpvet.CauseNameNotFound}
 	servers := strings.Join(r.Servers, ", ")
 	if r.Err == "" {
-		v.Text = []string{fmt.Sprintf("The name %s has no %saddress, so nothing was tried: it is not in %s, and the DNS (%s) answers that there is none.", vet.Plain(r.Name), r.Family, r.Hosts, servers)}
+		v.Text = []string{fmt.Sprintf("The name %s has no %saddress, so nothing was tried: %s gives none, and the DNS (%s) answers that there is none.", vet.Plain(r.Name), r.Family, r.Hosts, servers)}
 	} else {
 		v.Certainty = tcpvet.Likely
-		v.Text = []string{fmt.Sprintf("No %saddress of the name %s could be found, so nothing was tried: it is not in %s, and no DNS server gave an answer (%s: %s).", r.Family, vet.Plain(r.Name), r.Hosts, servers, vet.Plain(r.Err))}
+		v.Text = []string{fmt.Sprintf("No %saddress of the name %s could be found, so nothing was tried: %s gives none, and no DNS server gave an answer (%s: %s).", r.Family, vet.Plain(r.Name), r.Hosts, servers, vet.Plain(r.Err))}
 	}
 	v.Evidence = []tcpvet.Evidence{{
-		What: "lines of the hosts file with that word", Got: "0", Check: fmt.Sprintf("grep -cwiF -e %s %s", vet.Quote(r.Name), r.Hosts),
+		What: "lines of the hosts file with that word", Got: vet.Count(r.Lines), Check: fmt.Sprintf("grep -cwiF -e %s %s", vet.Quote(r.Name), r.Hosts),
 	}}
 	if r.Family != "" {
 		v.Evidence = nil // it may have one of the other family

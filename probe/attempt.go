@@ -55,6 +55,7 @@ type Route struct {
 	Link   string     // the interface, "" where not known
 	Local  bool       // it ends in this namespace
 	Many   bool       // it is a broadcast or multicast address
+	NoLink bool       // the address names an interface that the namespace does not have
 	Known  bool       // the table was asked
 }
 

@@ -34,7 +34,7 @@ func (j *judgement) connected() Verdict {
 	v.Text = append(v.Text, fmt.Sprintf("Connected from %s to %s in %s.", j.Local, j.Remote, micros(j.Took)))
 	u := j.Use(j.Attempt)
 	if u != nil {
-		v.Text = append(v.Text, fmt.Sprintf("%s.%s", taken(u), holders(j.Census, u)))
+		v.Text = append(v.Text, fmt.Sprintf("%s.%s", taken(u), heldBy(j.Census, u)))
 		j.seeRange(&v, u.Ports)
 		j.seeOthers(&v, u)
 	}

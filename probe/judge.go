@@ -106,7 +106,7 @@ type place struct {
 }
 
 // place gives where the remote address is on this host; ok is false where nothing
-// here has it.
+// here has it, or several namespaces do: which of them is meant nothing tells.
 func (j *judgement) place() (p place, ok bool) {
 	if j.here() {
 		return place{j.Census, j.Netns, j.enter, j.entered, true}, true
@@ -117,9 +117,13 @@ func (j *judgement) place() (p place, ok bool) {
 	remote := j.Remote.Addr().Unmap().WithZone("")
 	for id, n := range j.Others.Netns {
 		has := slices.ContainsFunc(n.Addresses, func(a tcpvet.Address) bool { return a.Prefix.Addr() == remote && a.Up })
-		if id != j.Netns && has && (!ok || id < p.netns) {
-			p, ok = place{census: j.Others, netns: id}, true
+		if id == j.Netns || !has {
+			continue
 		}
+		if ok {
+			return place{}, false
+		}
+		p, ok = place{census: j.Others, netns: id}, true
 	}
 	if ok {
 		p.enter, p.entered = vet.Enter(p.census, p.netns, tcpvet.Process{})

@@ -128,6 +128,13 @@ func silent(remote string) *Attempt {
 	return &a
 }
 
+// hasty gave up before the kernel sent its second SYN.
+func hasty(remote string) *Attempt {
+	a := silent(remote)
+	a.Took, a.SYNs = 10*time.Millisecond, 1
+	return a
+}
+
 func connection(local, remote string) *tcpvet.Socket {
 	return &tcpvet.Socket{State: tcpvet.Established, Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote), Holder: app}
 }
@@ -212,6 +219,9 @@ var cases = []row{
 	{"source address gone after bind", scene(), bound(target, "10.0.0.6:0", StepConnect, ENETUNREACH), tcpvet.CauseNoRoute, tcpvet.Certain, "from 10.0.0.6", "ip rule", ""},
 	{"loopback source", scene(), bound(target, "127.0.0.1:0", StepConnect, EINVAL), tcpvet.CauseSourceScope, tcpvet.Certain, "does not leave the machine", "bind no source", ""},
 	{"link-local without a link", scene(), failing("[fe80::1]:80", EINVAL), tcpvet.CauseUnknown, tcpvet.Certain, "names none", "%eth0", ""},
+	{"link-local behind a link that is not there", scene().via(Route{NoLink: true}), failing("[fe80::1%eth9]:80", EINVAL), tcpvet.CauseUnknown, tcpvet.Certain, "no interface eth9", "ip -br link", ""},
+	{"lo that was up and is down", down(), silent("127.0.0.1:80"), tcpvet.CauseLoopbackDown, tcpvet.Certain, "No answer came: 127.0.0.1 is on lo", "set lo up", "nft"},
+	{"too short a wait", scene(), hasty(target), tcpvet.CauseTimedOut, tcpvet.Likely, "too short to tell", "--timeout 5s", "nft|ss -Htln"},
 	{"neighbour silent", neighborless(), failing("10.0.0.9:80", EHOSTUNREACH), tcpvet.CauseUnknown, tcpvet.Certain, "did not answer on the link eth0", "ip neigh", ""},
 	{"closed port of another host", scene(), failing(target, ECONNREFUSED), tcpvet.CauseRefused, tcpvet.Certain, "or a firewall in its name", "on that host", ""},
 	{"closed port of this host", scene(), failing("127.0.0.1:80", ECONNREFUSED), tcpvet.CauseRefused, tcpvet.Certain, "this host itself refused: nothing listens on port 80", "ls state listening", ""},

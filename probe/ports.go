@@ -136,7 +136,7 @@ func (j *judgement) exhausted(u *vet.TupleUse) Verdict {
 			}
 		}
 	}
-	v.Text = append(v.Text, "By state: "+strings.Join(states, ", ")+"."+holders(c, u))
+	v.Text = append(v.Text, "By state: "+strings.Join(states, ", ")+"."+heldBy(c, u))
 	j.seeRange(&v, u.Ports)
 	all := vet.Selection{Local: netip.AddrPortFrom(u.Local, 0), Remote: u.Remote, Ports: u.Ports}
 	if j.entered {
@@ -145,7 +145,7 @@ func (j *judgement) exhausted(u *vet.TupleUse) Verdict {
 		})
 	}
 	held := func(s tcpvet.State) bool { return float64(u.Budget.Taken[s]) >= half*float64(u.Taken) }
-	switch first := firstKnown(u); {
+	switch first := vet.FirstKnown(u.Holders); {
 	case held(tcpvet.CloseWait):
 		v.Text = append(v.Text, "CLOSE-WAIT is a leak in the program: the peer has closed, and the program never did. No setting cures it.")
 		v.Remedies = []tcpvet.Remedy{code("close what the peer has closed", vet.FixTopic(c.Processes[first]))}
@@ -183,33 +183,12 @@ func taken(u *vet.TupleUse) string {
 	return text + fmt.Sprintf("%s taken by this tuple, %s left", vet.Count(u.Taken), vet.Count(u.Left))
 }
 
-// holders says who has the connections of the tuple.
-func holders(c *tcpvet.Census, u *vet.TupleUse) string {
-	const most = 3
-	var names []string
-	for _, h := range u.Holders[:min(len(u.Holders), most)] {
-		who := "no process, as TIME-WAIT and orphans are"
-		if h.Process != tcpvet.Nobody {
-			who = vet.ProgramText(c, h.Process)
-		}
-		names = append(names, fmt.Sprintf("%s (%s)", who, vet.AtLeast(c.GroupError, h.Count)))
+// heldBy goes on after a sentence with who has the connections of the tuple.
+func heldBy(c *tcpvet.Census, u *vet.TupleUse) string {
+	if text := vet.HeldBy(c, u.Holders); text != "" {
+		return " " + text
 	}
-	if more := len(u.Holders) - most; more > 0 {
-		names = append(names, vet.Counted(more, "other"))
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " Held by " + strings.Join(names, "; ") + "."
-}
-
-func firstKnown(u *vet.TupleUse) tcpvet.Process {
-	for _, h := range u.Holders {
-		if h.Process.Known() {
-			return h.Process
-		}
-	}
-	return tcpvet.Nobody
+	return ""
 }
 
 // sameTuple is about connect() with a source port of the program's own choice.
@@ -284,7 +263,7 @@ func (j *judgement) bindRange() Verdict {
 	}
 	v := j.verdict(tcpvet.CauseBoundPorts, "bind() with port 0 does not know the destination yet, so that all destinations share one range, and all of its %s are in use.", vet.Counted(p.Size()-p.ReservedInside(), "port"))
 	if u := j.Use(j.Attempt); u != nil && u.Taken > 0 {
-		v.Text = append(v.Text, fmt.Sprintf("%s of them are connections from %s to this target.%s", vet.Count(u.Taken), u.Local, holders(j.Census, u)))
+		v.Text = append(v.Text, fmt.Sprintf("%s of them are connections from %s to this target.%s", vet.Count(u.Taken), u.Local, heldBy(j.Census, u)))
 	}
 	j.seeRange(&v, p)
 	v.Remedies = []tcpvet.Remedy{

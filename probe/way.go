@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/vet"
@@ -20,6 +21,10 @@ func (j *judgement) noWay() Verdict {
 	case j.Errno == EINVAL && remote.IsLinkLocalUnicast() && remote.Is6() && remote.Zone() == "":
 		v := j.verdict(tcpvet.CauseUnknown, "%s is an address of one link, and the target names none.", remote)
 		v.Remedies = []tcpvet.Remedy{advise("name the interface behind it, as in fe80::1%eth0", "tcpvet explain EINVAL")}
+		return v
+	case j.Errno == EINVAL && remote.Is6() && remote.Zone() != "" && j.Route.NoLink:
+		v := j.verdict(tcpvet.CauseUnknown, "this namespace has no interface %s, which the target names.", remote.Zone())
+		v.Remedies = []tcpvet.Remedy{advise("name the one that the target is behind", j.run("ip -br link"))}
 		return v
 	case remote.IsMulticast() || j.Route.Many:
 		v := j.verdict(tcpvet.CauseNoRoute, "%s is a broadcast or multicast address, and TCP has one peer.", remote)
@@ -174,8 +179,15 @@ func (j *judgement) refusedHere(p place) Verdict {
 	return v
 }
 
+// firstWait is how long the kernel waits for the answer to a SYN before it sends it
+// again (RFC 6298, section 2).
+const firstWait = time.Second
+
 // silence is about SYNs that nobody answered.
 func (j *judgement) silence() Verdict {
+	if j.down() { // an lo that was up keeps its routes
+		return j.loopbackDown()
+	}
 	if j.v6() && j.loopbackSource() {
 		return j.noSource()
 	}
@@ -194,6 +206,11 @@ func (j *judgement) silence() Verdict {
 		return v
 	}
 	v.Certainty = tcpvet.Likely
+	if j.GaveUp && j.Took < firstWait && j.Lost == 0 {
+		v.Text = append(v.Text, fmt.Sprintf("That was too short to tell a slow answer from none: the kernel itself waits %s before it sends a SYN again.", vet.Duration(firstWait)))
+		v.Remedies = []tcpvet.Remedy{advise("wait for longer: --timeout 5s", "tcpvet explain ETIMEDOUT")}
+		return v
+	}
 	if j.Lost > 0 {
 		v.Text = append(v.Text, fmt.Sprintf("Meanwhile conntrack dropped %s here for which it could make no entry (insert_failed): a source NAT of this host has no port left, or two connections chose the same.", vet.Counted(j.Lost, "packet")))
 		v.Remedies = append(v.Remedies, advise("see whether it goes on; give the NAT more addresses, or a full range (--random-fully)", j.run("cat /proc/net/stat/nf_conntrack")))
@@ -203,7 +220,11 @@ func (j *judgement) silence() Verdict {
 		if !p.sure {
 			where = "in the namespace " + vet.NetnsText(p.census, p.netns) + " of this host"
 		}
-		v.Text = append(v.Text, "The target is "+where+", so a firewall here dropped the SYN, or the accept queue was full for a while.")
+		text := "The target is " + where + ", so a firewall here dropped the SYN, or the accept queue was full for a while."
+		if j.Lost > 0 {
+			text = "Otherwise a firewall here dropped the SYN, or the accept queue was full for a while: the target is " + where + "."
+		}
+		v.Text = append(v.Text, text)
 		v.Remedies = append(v.Remedies, advise("see the rules of the firewall", j.run("nft list ruleset")))
 		return v
 	}

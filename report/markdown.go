@@ -25,7 +25,7 @@ func Markdown(w io.Writer, c *tcpvet.Case, r vet.Report) error {
 		markdownFinding(out, &r.Findings[i])
 	}
 	if len(r.Findings) == 0 {
-		fmt.Fprintf(out, "\n%s\n", Nothing(r))
+		fmt.Fprintf(out, "\n%s\n", Nothing(&c.Now, r))
 	}
 	fmt.Fprintln(out)
 	for _, line := range Footer(&c.Now, r) {

@@ -177,4 +177,9 @@ func TestTextFitsAndIsWhole(t *testing.T) {
 	if err := Text(&b, &c, vet.Report{Skipped: r.Skipped}, Style{}); err != nil || !strings.HasPrefix(b.String(), "nothing wrong was found by the rules that could be judged\n") {
 		t.Errorf("with a rule skipped: %v, %q", err, b.String())
 	}
+	b.Reset()
+	c.Now.Selected = 0
+	if err := Text(&b, &c, vet.Report{}, Style{}); err != nil || !strings.HasPrefix(b.String(), "nothing wrong was found: no socket was selected\n") {
+		t.Errorf("with none of %d sockets selected: %v, %q", c.Now.Sockets, err, b.String())
+	}
 }

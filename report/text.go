@@ -46,7 +46,7 @@ func Text(w io.Writer, c *tcpvet.Case, r vet.Report, style Style) error {
 		p.finding(&r.Findings[i])
 	}
 	if len(r.Findings) == 0 {
-		fmt.Fprintln(out, Nothing(r))
+		fmt.Fprintln(out, Nothing(&c.Now, r))
 	}
 	for _, line := range Footer(&c.Now, r) {
 		p.wrap(line, 0, "  ", faint)
@@ -55,11 +55,15 @@ func Text(w io.Writer, c *tcpvet.Case, r vet.Report, style Style) error {
 }
 
 // Nothing says that there are no findings, and no more than that.
-func Nothing(r vet.Report) string {
+func Nothing(c *tcpvet.Census, r vet.Report) string {
+	text := "nothing wrong was found"
 	if len(r.Skipped) > 0 {
-		return "nothing wrong was found by the rules that could be judged"
+		text += " by the rules that could be judged"
 	}
-	return "nothing wrong was found"
+	if c.Selected == 0 && c.Sockets > 0 {
+		text += ": no socket was selected"
+	}
+	return text
 }
 
 type printer struct {

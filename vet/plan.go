@@ -5,6 +5,7 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -52,19 +53,10 @@ func PlanFor(c *tcpvet.Census, u TupleUse, rate float64, hold time.Duration) Pla
 	p := Plan{Use: u, Rate: rate, Hold: hold}
 	p.Held = max(u.Taken-int(u.Budget.Taken[tcpvet.TimeWait]), 0)
 	p.Free = max(u.Choosable()-p.Held, 0)
-	enter, ok := Enter(c, u.Netns, firstKnown(u.Holders))
+	enter, ok := Enter(c, u.Netns, FirstKnown(u.Holders))
 	p.Ways = []Way{p.asIs(), p.pooling(), p.widerRange(c, enter, ok), p.addresses("source-addresses", "source address", "source addresses"),
 		p.addresses("destinations", "remote address or port", "remote addresses or ports"), p.twReuse(c, enter, ok)}
 	return p
-}
-
-func firstKnown(shares []Share) tcpvet.Process {
-	for _, s := range shares {
-		if s.Process.Known() {
-			return s.Process
-		}
-	}
-	return tcpvet.Nobody
 }
 
 // needs is how many ports the rate takes where each rests for so long.
@@ -82,7 +74,8 @@ func (p *Plan) RateText() string {
 	if p.Rate == math.Trunc(p.Rate) {
 		return Count(int64(p.Rate)) + "/s"
 	}
-	return strconv.FormatFloat(p.Rate, 'f', -1, 64) + "/s"
+	_, part, _ := strings.Cut(strconv.FormatFloat(p.Rate, 'f', -1, 64), ".")
+	return Count(int64(p.Rate)) + "." + part + "/s"
 }
 
 // freeText shows where the free ports come from: "28,232 - 2 reserved - 1 kept by
@@ -150,13 +143,15 @@ func (p *Plan) pooling() Way {
 		longest := time.Duration(float64(p.Free) / p.Rate * float64(time.Second))
 		w.Arithmetic = []string{
 			p.RateText() + " x the time that one use takes = connections that stay open: give that time by --hold",
-			fmt.Sprintf("%s / %s = %s: so long may one use take on average", Count(p.Free), p.RateText(), Duration(longest)),
+			fmt.Sprintf("%s / (%s) = %s: so long may one use take on average", Count(p.Free), p.RateText(), Duration(longest)),
 		}
 		w.Numbers = []tcpvet.Number{{Name: "longest_hold_s", Value: longest.Seconds()}}
 		return w
 	}
 	n := ceil(p.Rate * p.Hold.Seconds())
-	w.Carries = answer(n <= p.Free)
+	if w.Carries = answer(n <= p.Free); !*w.Carries {
+		w.Remedies = nil
+	}
 	w.Arithmetic = []string{fmt.Sprintf("%s x %s = %s that stay open and are used again; none is closed, so none rests", p.RateText(), inSeconds(p.Hold), Counted(n, "connection"))}
 	w.Numbers = []tcpvet.Number{{Name: "pool_connections", Value: float64(n)}}
 	return w
@@ -248,8 +243,14 @@ func (p *Plan) twReuse(c *tcpvet.Census, enter string, ok bool) Way {
 		w.Arithmetic = append(w.Arithmetic, "it is on already, as things are")
 	}
 	w.Arithmetic = append(w.Arithmetic, "whether the peer uses timestamps does not show here")
-	if ok {
+	if ok && *w.Carries {
 		w.Remedies = ReuseTimeWait(c, p.Use.Tuple, enter, p.Use.Usable())
+	}
+	for i, r := range w.Remedies {
+		if set, is := r.(tcpvet.SetSysctl); is && set.Name == "net.ipv4.tcp_tw_reuse" {
+			set.Why = "safe for a client, and needs timestamps at both ends" // the sums are above
+			w.Remedies[i] = set
+		}
 	}
 	return w
 }

@@ -17,6 +17,10 @@ type Rule struct {
 	// what changed.
 	Compares bool
 
+	// Limited tells that it judges sockets by a limit of the path, which somebody
+	// has to tell. Without one it finds nothing, and is no rule that was skipped.
+	Limited bool
+
 	// Lacks gives what a look with these facts could not tell all the same, such
 	// as a setting that the first namespace alone has: the rule is then skipped.
 	// It is pure; nil where Needs says all.

@@ -28,12 +28,6 @@ type TupleUse struct {
 // Scarce is the part of the ports below which growth by a quarter uses them up.
 const Scarce = 0.20
 
-// Share is how many connections of a tuple one process has.
-type Share struct {
-	Process tcpvet.Process
-	Count   uint64
-}
-
 // TupleUses works out the use of those tuples whose port range is known, in the
 // order that they were given. They need not have a connection.
 func TupleUses(c *tcpvet.Census, tuples ...tcpvet.Tuple) []TupleUse {
@@ -103,12 +97,6 @@ func Holders(c *tcpvet.Census, tuples ...tcpvet.Tuple) map[tcpvet.Tuple][]Share 
 		sortShares(shares)
 	}
 	return holders
-}
-
-func sortShares(shares []Share) {
-	slices.SortFunc(shares, func(a, b Share) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), compareProcesses(a.Process, b.Process))
-	})
 }
 
 // leaveOutReusable takes TIME-WAITs whose ports are not taken from who has none

@@ -31,7 +31,7 @@ func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
 // TestRootScript runs the scripts that look at network namespaces of their own.
 func TestRootScript(t *testing.T) {
 	kerneltest.Root(t)
-	for _, tool := range []string{"unshare", "ip", "ss", "netstat"} {
+	for _, tool := range []string{"unshare", "ip", "ss", "netstat", "nft"} {
 		kerneltest.Tool(t, tool)
 	}
 	runScripts(t, "testdata/script/root")
@@ -43,12 +43,21 @@ func runScripts(t *testing.T, dir string) {
 		Setup: plainEnvironment,
 		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Condition: func(cond string) (bool, error) {
-			if cond == "userns" {
+			switch cond {
+			case "userns":
 				return os.Geteuid() == 0 || kernel.UserNamespaces() == nil, nil
+			case "snat":
+				return sourceNAT(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
+}
+
+// sourceNAT tells whether the kernel translates source ports in a namespace.
+func sourceNAT() bool {
+	return exec.Command("unshare", "-n", "nft", "add table ip t; "+
+		"add chain ip t out { type nat hook postrouting priority 100; }; add rule ip t out tcp dport 1 snat to 10.1.1.1:5000-5000").Run() == nil
 }
 
 // exits runs a command that has to end with a status: exits 2 tcpvet count -o

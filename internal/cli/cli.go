@@ -53,14 +53,47 @@ func usage(format string, args ...any) error {
 // exit status.
 func Main(ctx context.Context, stdio IO, args []string) int {
 	lab.Main(scenarios.All...)
-	root := Command(stdio)
-	strictCompletion(root)
+	root := commandFor(stdio, args)
 	root.SetArgs(args)
 	return status(stdio, root.ExecuteContext(ctx))
 }
 
+// makers make the commands, each below the name of its verb.
+var makers = [...]struct {
+	verb    string
+	command func(IO) *cobra.Command
+}{
+	{"diagnose", diagnoseCommand}, {"count", countCommand}, {"ls", lsCommand}, {"explain", explainCommand},
+	{"budget", budgetCommand}, {"snapshot", snapshotCommand}, {"pcap", pcapCommand}, {"capture", captureCommand},
+	{"why", whyCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
+}
+
 // Command gives the tree of verbs.
 func Command(stdio IO) *cobra.Command {
+	root := rootCommand(stdio)
+	for _, m := range makers {
+		root.AddCommand(m.command(stdio))
+	}
+	return root
+}
+
+// commandFor gives the tree, but with one verb alone where the arguments begin with
+// it: most of what it takes to start is making the others.
+func commandFor(stdio IO, args []string) *cobra.Command {
+	for _, m := range makers {
+		if len(args) > 0 && args[0] == m.verb {
+			root := rootCommand(stdio)
+			root.CompletionOptions.DisableDefaultCmd = true
+			root.AddCommand(m.command(stdio))
+			return root
+		}
+	}
+	root := Command(stdio)
+	strictCompletion(root)
+	return root
+}
+
+func rootCommand(stdio IO) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tcpvet",
 		Short: "vet the TCP connections of this host and its containers",
@@ -89,11 +122,6 @@ also be set by a variable: --port-range is TCPVET_PORT_RANGE.`,
 		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(
-		diagnoseCommand(stdio), countCommand(stdio), lsCommand(stdio), explainCommand(stdio),
-		budgetCommand(stdio), snapshotCommand(stdio), pcapCommand(stdio), captureCommand(stdio),
-		whyCommand(stdio), labCommand(stdio), demoCommand(stdio), versionCommand(stdio),
-	)
 	return root
 }
 

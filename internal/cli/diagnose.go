@@ -135,6 +135,11 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 			}
 		}
 	}
+	for _, r := range by {
+		if r.Limited && len(j.limits) == 0 && len(j.only) > 0 {
+			return usage("--rule %s judges by the idle limit of a path, which cannot be seen from here: add --path-idle 350s", r.Name)
+		}
+	}
 	for _, src := range srcs {
 		if err := answerable(src, sel.query()); err != nil {
 			return err

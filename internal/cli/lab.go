@@ -25,7 +25,12 @@ func labCommand(stdio IO) *cobra.Command {
 		Long: `The lab stages, on this kernel, each fault that tcpvet knows and each way in
 which connections open and close, in network namespaces of its own. It touches
 nothing outside of them, and leaves nothing behind.`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("lab %q: say tcpvet lab list, or tcpvet lab run NAME", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(labListCommand(stdio), labRunCommand(stdio))
@@ -67,7 +72,7 @@ Exit status: 0 all as expected, 1 something was found otherwise, 2 wrong usage,
 	f.BoolVar(&r.all, "all", false, "every scenario")
 	f.IntVar(&r.opt.Ports, "ports", 1000, "size of the local port range where a scenario fills one, an even number")
 	f.DurationVar(&r.opt.Patience, "patience", 2*time.Second, "how long something has to be stuck before it is judged")
-	f.StringVar(&r.source, "source", "auto", "how to look: auto, netlink or procfs")
+	f.StringVar(&r.source, "source", "auto", "how the rules look: auto, netlink or procfs")
 	complete(cmd, "source", "auto", "netlink", "procfs")
 	r.output.flags(cmd, "table", "json")
 	return cmd
@@ -158,7 +163,7 @@ func nearScenarios(name string) string {
 			near = append(near, sc.Name)
 		}
 	}
-	if len(near) == 0 {
+	if len(near) == 0 || name == "" {
 		return "tcpvet lab list names them"
 	}
 	slices.Sort(near)
@@ -173,6 +178,9 @@ func (r *labRun) enter(ctx context.Context, sc *lab.Scenario) (jsonv1.LabScenari
 	err := sc.Check(r.opt)
 	if err == nil {
 		err = sc.Unmet()
+	}
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return result, context.Canceled
 	}
 	if err != nil {
 		reason := err.Error()
@@ -209,6 +217,9 @@ func (r *labRun) enter(ctx context.Context, sc *lab.Scenario) (jsonv1.LabScenari
 	if table {
 		fmt.Fprintln(r.stdio.Out)
 	}
+	if status == statusBlind && labStatus([]jsonv1.LabScenario{result}) == nil {
+		return result, &exit{status: statusBlind} // what it had to tell could not be written, and it has said so
+	}
 	return result, nil
 }
 
@@ -221,6 +232,9 @@ func (r *labRun) inside(ctx context.Context, sc *lab.Scenario) error {
 	}
 	text := stageText(r.stdio, &r.output)
 	r.opt.Looks, r.opt.Judge = []lab.Look{look}, stageVerdict
+	if r.opt.Watch, err = stageLook("auto"); err != nil {
+		return &exit{statusBlind, err}
+	}
 	if r.output.format == "table" {
 		r.opt.Tell = text.Tell
 		text.Begin(sc)
@@ -238,7 +252,7 @@ func (r *labRun) inside(ctx context.Context, sc *lab.Scenario) error {
 	result.Seconds = &seconds
 	var unmet *lab.UnmetError
 	switch {
-	case errors.As(played, &unmet):
+	case errors.As(played, &unmet) && !errors.Is(played, context.Canceled):
 		reason := unmet.Error()
 		result.Skipped = &reason
 	case played != nil:

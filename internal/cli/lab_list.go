@@ -48,13 +48,13 @@ func labList(all []*lab.Scenario) jsonv1.LabList {
 
 func labTable(out io.Writer, all []*lab.Scenario) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SCENARIO\tSTAGES\tTITLE")
+	fmt.Fprintln(w, "SCENARIO\tTITLE\tSTAGES")
 	for _, sc := range all {
 		title := sc.Title
 		if err := sc.Unmet(); err != nil {
 			title += " (" + err.Error() + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", sc.Name, sc.Source, title)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", sc.Name, title, sc.Source)
 	}
 	return w.Flush()
 }

@@ -26,6 +26,8 @@ type asking struct {
 	six      bool
 	timeout  time.Duration
 	attempts int
+
+	pidGiven bool
 }
 
 // The most that why does for one address: it is to explain, not to load.
@@ -33,6 +35,10 @@ const (
 	mostAttempts = 1000
 	mostTimeout  = 10 * time.Minute
 )
+
+// mostName is the longest name that DNS carries, in characters (RFC 1035, section
+// 3.1), with the dot that may end it.
+const mostName = 254
 
 func whyCommand(stdio IO) *cobra.Command {
 	o := new(output)
@@ -61,7 +67,10 @@ Exit status: 0 connected, 1 did not connect, 2 wrong usage, 3 could not try.`,
   tcpvet why 10.0.3.7:8080 --attempts 20 -o json`,
 		Args:              func(_ *cobra.Command, args []string) error { return oneTarget(args) },
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return why(cmd.Context(), stdio, o, w, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.pidGiven = cmd.Flags().Changed("pid")
+			return why(cmd.Context(), stdio, o, w, args[0])
+		},
 	}
 	f := cmd.Flags()
 	f.IntVar(&w.pid, "pid", 0, "try in the network and mount namespaces of this process")
@@ -91,7 +100,7 @@ func (w *asking) question(target string) (live.Question, error) {
 		return q, err
 	}
 	switch {
-	case w.pid < 0 || w.pid > mostPID:
+	case w.pid < 0 || w.pid > mostPID || w.pidGiven && w.pid == 0:
 		return q, usage("--pid %d: expected a process ID from 1 to %d", w.pid, mostPID)
 	case w.pid != 0 && w.netns != "":
 		return q, usage("--pid and --netns both say where to try: give one of them")
@@ -151,7 +160,10 @@ func hostPort(target string) (host string, port uint16, err error) {
 	if err != nil {
 		return "", 0, usage("%q: expected a port from 0 to 65535 behind the last colon, not %q", target, text)
 	}
-	if host == "" || len(host) > 253 || strings.ContainsAny(host, " \t\r\n/") {
+	if len(host) > mostName {
+		return "", 0, usage("a name has at most %d characters, and %d stand before :%d", mostName, len(host), n)
+	}
+	if host == "" || strings.ContainsAny(host, " \t\r\n/") {
 		return "", 0, usage("%q: expected an address or a name before :%d", target, n)
 	}
 	return host, uint16(n), nil

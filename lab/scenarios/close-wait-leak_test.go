@@ -133,8 +133,12 @@ func checkStory(t *testing.T, p played, ports int) {
 			t.Errorf("the text does not say %q:\n%s", want, p.Text)
 		}
 	}
-	if n := checkFigures(t, CloseWaitLeak, &p); n < 30 {
-		t.Errorf("%d figures found in the story: the search has missed the rest", n)
+	faults, figures := unmeasured(t, CloseWaitLeak, &p)
+	for _, fault := range faults {
+		t.Error(fault)
+	}
+	if figures < 30 {
+		t.Errorf("%d figures found in the story: the search has missed the rest", figures)
 	}
 }
 

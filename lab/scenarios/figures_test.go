@@ -1,8 +1,10 @@
 package scenarios
 
 import (
+	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,12 +23,12 @@ var named = regexp.MustCompile(`RFC \d+(, sections? \d[\d.]*\d( and \d[\d.]*\d)*
 
 var figure = regexp.MustCompile(`\d+([.,]\d+)*`)
 
-// checkFigures makes sure that every figure in the sentences was noted as
+// unmeasured makes sure that every figure in the sentences was noted as
 // measured, and gives how many there are.
-func checkFigures(t *testing.T, sc *lab.Scenario, p *played) (found int) {
+func unmeasured(t *testing.T, sc *lab.Scenario, p *played) (faults []string, found int) {
 	t.Helper()
 	for _, s := range p.Steps {
-		for _, text := range append(append(s.Done, s.Shown...), s.Means...) {
+		for _, text := range slices.Concat(s.Done, s.Shown, s.Means) {
 			bare := text
 			for _, c := range sc.Constants {
 				bare = strings.ReplaceAll(bare, c, "")
@@ -34,12 +36,12 @@ func checkFigures(t *testing.T, sc *lab.Scenario, p *played) (found int) {
 			for _, f := range figure.FindAllString(named.ReplaceAllString(bare, ""), -1) {
 				found++
 				if !noted(t, s.Numbers, f) {
-					t.Errorf("step %s says %s, which it did not measure, and which is no constant of the scenario: %q", s.Name, f, text)
+					faults = append(faults, fmt.Sprintf("step %s says %s, which it did not measure, and which is no constant of the scenario: %q", s.Name, f, text))
 				}
 			}
 		}
 	}
-	return found
+	return faults, found
 }
 
 // noted tells whether a figure is one of the numbers, rounded to its last digit.
@@ -63,7 +65,7 @@ func noted(t *testing.T, numbers []tcpvet.Number, figure string) bool {
 }
 
 // The check finds figures that were not measured, and only these.
-func TestCheckFiguresNotices(t *testing.T) {
+func TestUnmeasuredNotices(t *testing.T) {
 	numbers := []tcpvet.Number{{Name: "a_count", Value: 1234}, {Name: "a_seconds", Value: 2.0051}}
 	for figure, want := range map[string]bool{
 		"1,234": true, "1234": true, "1,235": false, "2.01": true, "2.0": true, "2.00": false, "2": false,
@@ -78,6 +80,18 @@ func TestCheckFiguresNotices(t *testing.T) {
 	} {
 		if rest := figure.FindString(named.ReplaceAllString(text, "")); rest != "" {
 			t.Errorf("%q: %s counts as a figure", text, rest)
+		}
+	}
+	sc := &lab.Scenario{Constants: []string{"for 60 s"}}
+	for where, step := range map[string]plainStep{
+		"done":  {Done: []string{"1,234 for 60 s, and then 5"}},
+		"shown": {Shown: []string{"5 of 1,234 for 60 s"}},
+		"means": {Means: []string{"1,234 for 60 s", "2.01 s of 5"}},
+	} {
+		step.Numbers = numbers
+		faults, found := unmeasured(t, sc, &played{Steps: []plainStep{step}})
+		if len(faults) != 1 || !strings.Contains(faults[0], "says 5,") || found < 2 {
+			t.Errorf("%s: got %q of %d figures, want that 5 is not measured", where, faults, found)
 		}
 	}
 	for _, text := range []string{"after 60 s", "10:20", "port 8080"} {

@@ -34,6 +34,7 @@ type testOrder struct {
 	Ports    int
 	Patience time.Duration
 	SS       string // the path of ss, "" to leave it out
+	Sources  []string
 }
 
 // played is what the program tells: the story, its text, what it came to, and
@@ -114,20 +115,20 @@ func perform(ctx context.Context, arg string) error {
 		return fmt.Errorf("play %q: no such scenario", order.Scenario)
 	}
 	sc := All[i]
-	netlink, err := lookBy("netlink")
-	if err != nil {
-		return err
-	}
-	procfs, err := lookBy("procfs")
-	if err != nil {
-		return err
+	var looks []lab.Look
+	for _, kind := range order.Sources {
+		look, err := lookBy(kind)
+		if err != nil {
+			return err
+		}
+		looks = append(looks, look)
 	}
 	p := played{SS: make(map[string]string)}
 	var prose strings.Builder
 	text := lab.Text{W: &prose}
 	text.Begin(sc)
 	story, err := lab.Play(ctx, sc, lab.Options{
-		Ports: order.Ports, Patience: order.Patience, Looks: []lab.Look{netlink, procfs}, Judge: judge,
+		Ports: order.Ports, Patience: order.Patience, Looks: looks, Judge: judge,
 		Tell: func(s lab.Step) {
 			text.Tell(s)
 			fmt.Fprintln(os.Stderr, "told step", s.Name) // for who has to find out where it stopped
@@ -174,6 +175,9 @@ func plain(s *lab.Step) plainStep {
 	}
 	return step
 }
+
+// sources are those by which each moment is judged.
+func sources() []string { return []string{"netlink", "procfs"} }
 
 // lookBy looks at the hosts of a stage by a kind of source.
 func lookBy(kind string) (lab.Look, error) {
@@ -234,6 +238,7 @@ func command(t *testing.T, order testOrder) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		kerneltest.UserNS(t)
 	}
+	order.Sources = sources()
 	arg, err := json.Marshal(order)
 	if err != nil {
 		t.Fatal(err)

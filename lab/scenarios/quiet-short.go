@@ -198,10 +198,16 @@ func (q *quietShort) atServer(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, end := range []crowd{c.server, c.client} {
-		if _, err := end.must(ctx, crowdClose, crowdOf{c.service}); err != nil {
-			return err
-		}
+	if _, err := c.server.must(ctx, crowdClose, crowdOf{c.service}); err != nil {
+		return err
+	}
+	// A client that is quicker than a FIN on its way would be in TIME-WAIT too.
+	_, err = q.Settled(ctx, c.service, "the server's FINs to arrive", func(e lab.Ends) bool { return e.Client[tcpvet.CloseWait] == uint64(n) })
+	if err != nil {
+		return err
+	}
+	if _, err := c.client.must(ctx, crowdClose, crowdOf{c.service}); err != nil {
+		return err
 	}
 	ends, err := q.Settled(ctx, c.service, "the connections to be closed", func(e lab.Ends) bool {
 		return e.Server[tcpvet.TimeWait] == uint64(n) && e.Client == [tcpvet.NumStates]uint64{}

@@ -127,10 +127,7 @@ func wait(ctx context.Context, fd int, events int16, deadline time.Time) (ready 
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		rest := time.Until(deadline)
-		if rest <= 0 {
-			return false, nil
-		}
+		rest := max(time.Until(deadline), 0)
 		fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 		// Rounded up, so that the last round does not spin.
 		n, err := unix.Poll(fds, int((min(rest, pause)+time.Millisecond-1)/time.Millisecond))
@@ -139,6 +136,9 @@ func wait(ctx context.Context, fd int, events int16, deadline time.Time) (ready 
 		}
 		if err != nil && err != unix.EINTR {
 			return false, err
+		}
+		if rest == 0 {
+			return false, nil
 		}
 	}
 }

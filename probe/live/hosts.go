@@ -2,28 +2,30 @@ package live
 
 import (
 	"net/netip"
-	"slices"
+	"regexp"
 	"strings"
+
+	"github.com/tcpvet/tcpvet/source/procfs"
 )
 
 // inHosts gives the addresses of a name in the text of a hosts file (hosts(5)), in
-// its order. Lines that are damaged are passed over, as resolvers do.
+// its order. A dot at the end of the name says that it is whole: no file has it.
 func inHosts(text, name string) []netip.Addr {
-	name = strings.TrimSuffix(name, ".")
-	var found []netip.Addr
+	return procfs.ParseHosts([]byte(text), strings.TrimSuffix(name, "."))
+}
+
+// linesWith counts the lines that have the name as a word, in any case, as grep -cwiF
+// does.
+func linesWith(text, name string) int {
+	word, err := regexp.Compile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `(\W|$)`)
+	if err != nil {
+		return 0
+	}
+	n := 0
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		addr, err := netip.ParseAddr(fields[0])
-		if err != nil || slices.Contains(found, addr) {
-			continue
-		}
-		if slices.ContainsFunc(fields[1:], func(alias string) bool { return strings.EqualFold(strings.TrimSuffix(alias, "."), name) }) {
-			found = append(found, addr)
+		if word.MatchString(strings.TrimSuffix(line, "\n")) {
+			n++
 		}
 	}
-	return found
+	return n
 }

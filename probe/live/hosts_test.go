@@ -77,3 +77,13 @@ func TestInsertFailed(t *testing.T) {
 		}
 	}
 }
+
+// The counts are those of grep -cwiF.
+func TestLinesWith(t *testing.T) {
+	const text = "10.0.0.1 db.internal\n# db\n999.1.1.1 DB\n10.0.0.2 mydb db_2\n10.0.0.3 x db"
+	for name, want := range map[string]int{"db": 4, "db.internal": 1, "db.": 0, "d": 0, "b\u00fccher": 0} {
+		if got := linesWith(text, name); got != want {
+			t.Errorf("%q: %d, want %d", name, got, want)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func read(file string) (string, error) {
 // be read.
 func resolve(ctx context.Context, q *Question, f files) (found []probe.Origin, r probe.Resolution, err error) {
 	if addr, err := netip.ParseAddr(q.Host); err == nil {
-		return []probe.Origin{{Addr: addr.Unmap(), From: "as given"}}, r, nil
+		return []probe.Origin{{Addr: named(addr.Unmap()), From: "as given"}}, r, nil
 	}
 	r = probe.Resolution{Name: q.Host, Hosts: f.hosts, Conf: f.conf}
 	kinds := []dnsmessage.Type{dnsmessage.TypeAAAA, dnsmessage.TypeA}
@@ -69,6 +69,7 @@ func resolve(ctx context.Context, q *Question, f files) (found []probe.Origin, r
 	if err != nil {
 		return nil, r, err
 	}
+	r.Lines = linesWith(hosts, q.Host)
 	for _, addr := range inHosts(hosts, q.Host) {
 		if addr = addr.Unmap(); q.fits(addr) {
 			found = append(found, probe.Origin{Addr: addr, From: f.hosts})

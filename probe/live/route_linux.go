@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,7 +21,9 @@ func route(remote, source netip.Addr) probe.Route {
 		opt.SrcAddr = source.Unmap().AsSlice()
 	}
 	if zone := remote.Zone(); zone != "" {
-		opt.OifIndex = linkIndex(zone)
+		if opt.OifIndex = linkIndex(zone); opt.OifIndex == 0 {
+			return probe.Route{NoLink: true}
+		}
 	}
 	remote = remote.Unmap().WithZone("")
 	ways, err := netlink.RouteGetWithOptions(remote.AsSlice(), opt)
@@ -52,6 +55,20 @@ func linkIndex(name string) int {
 		return 0
 	}
 	return link.Index
+}
+
+// named gives an address whose zone is the index of an interface, as getaddrinfo(3)
+// reads it, that interface's name for a zone.
+func named(addr netip.Addr) netip.Addr {
+	n, err := strconv.Atoi(addr.Zone())
+	if err != nil {
+		return addr
+	}
+	link, err := net.InterfaceByIndex(n)
+	if err != nil {
+		return addr
+	}
+	return addr.WithZone(link.Name)
 }
 
 // loopbackUp tells whether lo is up; known is false where there is none.

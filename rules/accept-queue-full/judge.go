@@ -9,13 +9,8 @@ import (
 
 const overflows = "TcpExtListenOverflows"
 
-// overflow is how many connections a namespace had to drop between two looks.
-type overflow struct {
-	now, more uint64
-}
-
 func judge(c tcpvet.Case) []tcpvet.Finding {
-	over := overflown(c)
+	over := vet.Risen(&c, overflows)
 	var findings []tcpvet.Finding
 	blamed := make(map[tcpvet.NetnsID]bool)
 	for l, q := range c.Now.Listeners {
@@ -32,24 +27,8 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	return findings
 }
 
-// overflown gives the namespaces whose ListenOverflows rose between the looks.
-func overflown(c tcpvet.Case) map[tcpvet.NetnsID]overflow {
-	if c.Before == nil {
-		return nil
-	}
-	rose := make(map[tcpvet.NetnsID]overflow)
-	for id, n := range c.Now.Netns {
-		now, ok1 := n.Counters[overflows]
-		before, ok2 := c.Before.Netns[id].Counters[overflows]
-		if ok1 && ok2 && now > before {
-			rose[id] = overflow{now, now - before}
-		}
-	}
-	return rose
-}
-
 // full is the finding of one listener.
-func full(c *tcpvet.Census, l tcpvet.Listener, q *tcpvet.Queue, over overflow) tcpvet.Finding {
+func full(c *tcpvet.Census, l tcpvet.Listener, q *tcpvet.Queue, over vet.Rise) tcpvet.Finding {
 	info := c.Processes[q.Holder]
 	f := tcpvet.Finding{
 		Rule: name, Severity: tcpvet.Critical, Kind: "full",
@@ -149,13 +128,13 @@ func acceptAdvice(out bool) tcpvet.Remedy {
 
 // dropped is the finding of a namespace whose counter rose while no queue is
 // full now.
-func dropped(c *tcpvet.Census, id tcpvet.NetnsID, over overflow) tcpvet.Finding {
+func dropped(c *tcpvet.Census, id tcpvet.NetnsID, over vet.Rise) tcpvet.Finding {
 	f := tcpvet.Finding{
 		Rule: name, Severity: tcpvet.Warning, Certainty: tcpvet.Likely, Kind: "overflows",
 		Subject: tcpvet.Subject{Netns: id},
 		Title:   vet.Heading(c, id, nil, "", "an accept queue overflowed between the looks"),
 		Detail:  []string{"No queue is full now, so a burst came and went. The counter does not say at which listener."},
-		Numbers: []tcpvet.Number{{Name: "dropped_connections", Value: float64(over.more)}},
+		Numbers: []tcpvet.Number{{Name: "dropped_connections", Value: float64(over.More)}},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
 			Text: "ask for more in listen(), with net.core.somaxconn not below that, or accept faster", Run: "tcpvet explain accept-queue-full",
 		}},
@@ -165,13 +144,13 @@ func dropped(c *tcpvet.Census, id tcpvet.NetnsID, over overflow) tcpvet.Finding 
 }
 
 // addOverflow adds what the counter says.
-func addOverflow(c *tcpvet.Census, f *tcpvet.Finding, over overflow) {
-	if over.more == 0 {
+func addOverflow(c *tcpvet.Census, f *tcpvet.Finding, over vet.Rise) {
+	if over.More == 0 {
 		return
 	}
-	f.Detail = append(f.Detail, "ListenOverflows rose by "+vet.Count(over.more)+" between the looks.")
+	f.Detail = append(f.Detail, "ListenOverflows rose by "+vet.Count(over.More)+" between the looks.")
 	if f.Kind != "overflows" {
-		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "dropped_connections", Value: float64(over.more)})
+		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "dropped_connections", Value: float64(over.More)})
 	}
 	var near tcpvet.Process
 	if len(f.Subject.Processes) > 0 {
@@ -179,7 +158,7 @@ func addOverflow(c *tcpvet.Census, f *tcpvet.Finding, over overflow) {
 	}
 	if enter, ok := vet.Enter(c, f.Subject.Netns, near); ok {
 		f.Evidence = append(f.Evidence, tcpvet.Evidence{
-			What: "ListenOverflows since the namespace began", Got: vet.Count(over.now),
+			What: "ListenOverflows since the namespace began", Got: vet.Count(over.Now),
 			Check: enter + "nstat -asz " + overflows + " | awk 'NR == 2 {print $2}'",
 		})
 	}

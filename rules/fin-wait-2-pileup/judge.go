@@ -3,35 +3,12 @@ package finwait2pileup
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/vet"
 )
-
-// place is a service, as one of its ends sees it. netns is 0 for an address
-// that is the same in every namespace.
-type place struct {
-	netns   tcpvet.NetnsID
-	role    tcpvet.Role
-	service netip.AddrPort
-}
-
-func at(ns tcpvet.NetnsID, role tcpvet.Role, service netip.AddrPort) place {
-	if !service.Addr().IsLoopback() {
-		ns = 0
-	}
-	return place{ns, role, service}
-}
-
-func other(r tcpvet.Role) tcpvet.Role {
-	if r == tcpvet.Client {
-		return tcpvet.Server
-	}
-	return tcpvet.Client
-}
 
 // closer is who keeps the other end in CLOSE-WAIT.
 type closer struct {
@@ -55,21 +32,22 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	if len(held) == 0 {
 		return nil
 	}
-	piled := make(map[place]uint64)   // FIN-WAIT-2 of every process: what ss counts
-	resting := make(map[place]uint64) // TIME-WAIT
-	closers := make(map[place]closer) // the largest CLOSE-WAIT at the other end
-	exact := func(g tcpvet.Group) place { return place{g.Netns, g.Role, g.Service} }
+	piled := make(map[vet.Side]uint64)   // FIN-WAIT-2 of every process: what ss counts
+	resting := make(map[vet.Side]uint64) // TIME-WAIT
+	closers := make(map[vet.Side]closer) // the largest CLOSE-WAIT at the other end
+	sides := vet.SidesOf(&c.Now)
+	exact := func(g tcpvet.Group) vet.Side { return vet.Side{Netns: g.Netns, Role: g.Role, Service: g.Service} }
 	for g, t := range c.Now.Groups {
 		piled[exact(g)] += uint64(t.States[tcpvet.FinWait2])
 		resting[exact(g)] += uint64(t.States[tcpvet.TimeWait])
 		n := t.States[tcpvet.CloseWait]
-		if p := at(g.Netns, other(g.Role), g.Service); n > closers[p].count {
+		if p := sides.At(g.Netns, g.Role, g.Service).Other(); n > closers[p].count {
 			closers[p] = closer{g.Holder, g.Role, n}
 		}
 	}
 	var piles []pileup
 	for _, h := range held {
-		here := place{h.Netns, h.Role, h.Service}
+		here := vet.Side{Netns: h.Netns, Role: h.Role, Service: h.Service}
 		n := waiting(h.Tally, c.Patience)
 		if !h.Service.IsValid() || float64(n) < slow*float64(resting[here]) {
 			continue
@@ -81,7 +59,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		case h.Mini >= n, h.Holder == tcpvet.Nobody && c.Now.Facts.Has(tcpvet.FactHolders|tcpvet.FactInode):
 			p.kind = "orphaned"
 		}
-		if o := closers[at(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
+		if o := closers[sides.At(h.Netns, h.Role, h.Service)]; 2*o.count >= n {
 			p.closer = o
 		}
 		p.severity = tcpvet.Info

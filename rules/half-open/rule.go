@@ -18,8 +18,8 @@ const (
 
 	// patienceParts makes patience the silence that a lossy path does not
 	// reach: a quarter of it, 15 s by default. By then data has been sent
-	// seven times; with a third of all segments lost, one in 2,000 has none
-	// acknowledged.
+	// seven times; where a third of what is sent gets lost, one in 2,000 has none
+	// delivered: (1/3)^7.
 	patienceParts = 4
 
 	// named is how many of one kind and namespace get a finding of their own.
@@ -42,7 +42,7 @@ var Rule = &vet.Rule{
 			"An end that only waits for data never finds out: see no-keepalive.",
 		},
 		Numbers: []vet.Number{
-			{Name: "info", Value: "1 connection sent again twice, silent for patience / 4", Reason: "in 15 s data is sent seven times, and with a third of all segments lost one in 2,000 has none acknowledged (`--patience` 1 min; ages are counted by powers of two of milliseconds, so what counts is 16.4 s; the longest silent one alone is held to the time itself)"},
+			{Name: "info", Value: "1 connection sent again twice, silent for patience / 4", Reason: "in 15 s data is sent seven times, and where a third of what is sent gets lost, one in 2,000 has none delivered (`--patience` 1 min; ages are counted by powers of two of milliseconds, so what counts is 16.4 s; the longest silent one alone is held to the time itself)"},
 			{Name: "info, keepalive", Value: "1 connection with 2 probes unanswered", Reason: "one may have been sent a moment ago; two lie TCP_KEEPINTVL apart"},
 			{Name: "warning", Value: vet.Counted(some, "connection") + " of a process to one service", Reason: "peers do not fail at once by chance: the service is gone, or something on the way"},
 			{Name: "warning, part", Value: vet.Percent(part) + " of its connections to that service", Reason: "among thousands of clients some have always just vanished"},

@@ -27,6 +27,7 @@ const (
 // Rule finds keepalive that is slower than an idle limit on the way.
 var Rule = &vet.Rule{
 	Name:    name,
+	Limited: true,
 	Lacks:   lacks,
 	Judge:   judge,
 	Traffic: judgeTraffic,

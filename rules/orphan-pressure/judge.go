@@ -16,31 +16,12 @@ func lacks(c tcpvet.Case) tcpvet.Facts {
 	_, most := c.Now.Host.Counters["tcp_max_orphans"]
 	_, count := c.Now.Host.Counters["orphans"]
 	switch {
-	case count && most, len(aborted(c)) > 0:
+	case count && most, len(vet.Risen(&c, aborts)) > 0:
 		return 0
 	case !count:
 		return tcpvet.FactCounters
 	}
 	return tcpvet.FactSysctls
-}
-
-// abort is how many connections a namespace reset for lack of room between two
-// looks.
-type abort struct{ now, more uint64 }
-
-func aborted(c tcpvet.Case) map[tcpvet.NetnsID]abort {
-	if c.Before == nil {
-		return nil
-	}
-	rose := make(map[tcpvet.NetnsID]abort)
-	for id, n := range c.Now.Netns {
-		now, ok1 := n.Counters[aborts]
-		before, ok2 := c.Before.Netns[id].Counters[aborts]
-		if ok1 && ok2 && now > before {
-			rose[id] = abort{now, now - before}
-		}
-	}
-	return rose
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
@@ -49,7 +30,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	if count > 0 && most > 0 && float64(count) >= half*float64(most) {
 		findings = append(findings, near(&c.Now, count, most))
 	}
-	rose := aborted(c)
+	rose := vet.Risen(&c, aborts)
 	for _, id := range slices.Sorted(maps.Keys(rose)) {
 		findings = append(findings, reset(&c.Now, id, rose[id]))
 	}
@@ -120,23 +101,23 @@ func toward(c *tcpvet.Census) string {
 }
 
 // reset is the finding of a namespace whose counter rose.
-func reset(c *tcpvet.Census, id tcpvet.NetnsID, a abort) tcpvet.Finding {
+func reset(c *tcpvet.Census, id tcpvet.NetnsID, a vet.Rise) tcpvet.Finding {
 	f := tcpvet.Finding{
 		Rule: name, Severity: tcpvet.Warning, Certainty: tcpvet.Likely, Kind: "reset",
 		Subject: tcpvet.Subject{Netns: id},
-		Title:   vet.Heading(c, id, nil, "", vet.Counted(a.more, "connection")+" reset for lack of room between the looks"),
+		Title:   vet.Heading(c, id, nil, "", vet.Counted(a.More, "connection")+" reset for lack of room between the looks"),
 		Detail: []string{
-			"TCPAbortOnMemory rose by " + vet.Count(a.more) + " between the looks: each was closed by its program with data unsent, or the kernel had no memory for it.",
+			"TCPAbortOnMemory rose by " + vet.Count(a.More) + " between the looks: each was closed by its program with data unsent, or the kernel had no memory for it.",
 			"The counter does not say whether there were too many orphans (net.ipv4.tcp_max_orphans) or too much memory in use (net.ipv4.tcp_mem).",
 		},
-		Numbers: []tcpvet.Number{{Name: "reset_connections", Value: float64(a.more)}},
+		Numbers: []tcpvet.Number{{Name: "reset_connections", Value: float64(a.More)}},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
 			Text: "compare /proc/net/sockstat, orphan and mem (in pages), with both settings on the host", Run: "tcpvet explain orphan-pressure",
 		}},
 	}
 	if enter, ok := vet.Enter(c, id, tcpvet.Nobody); ok {
 		f.Evidence = []tcpvet.Evidence{{
-			What: "connections reset for lack of room since the namespace began", Got: vet.Count(a.now),
+			What: "connections reset for lack of room since the namespace began", Got: vet.Count(a.Now),
 			Check: enter + "nstat -asz " + aborts + " | awk 'NR == 2 {print $2}'",
 		}}
 	}

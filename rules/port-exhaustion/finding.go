@@ -16,7 +16,7 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		Detail:  s.detail(c),
 		Numbers: s.numbers(),
 	}
-	if first := s.first(); first.Known() {
+	if first := vet.FirstKnown(s.holders); first.Known() {
 		f.Subject.Container = c.Processes[first].Container
 	}
 	for _, h := range s.holders {
@@ -39,7 +39,7 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 	if s.unsure {
 		f.Detail = append(f.Detail, s.unsureText())
 	}
-	enter, ok := vet.Enter(c, s.tuple.Netns, s.first())
+	enter, ok := vet.Enter(c, s.tuple.Netns, vet.FirstKnown(s.holders))
 	if ok {
 		f.Evidence = s.evidence(c, enter)
 	}
@@ -99,7 +99,7 @@ func (s *shortage) detail(c *tcpvet.Census) []string {
 		text += fmt.Sprintf(" "+vet.ReusableText, vet.AtLeast(lost, n))
 	}
 	d = append(d, text)
-	if text := s.holderText(c); text != "" {
+	if text := vet.HeldBy(c, s.holders); text != "" {
 		d = append(d, text)
 	}
 	if s.kind == "slow-connects" {
@@ -119,25 +119,6 @@ func (s *shortage) rangeText(c *tcpvet.Census) string {
 	p := c.Netns[s.tuple.Netns].Ports
 	return fmt.Sprintf(" The range %d-%d holds %s; %s of them are reserved and %s kept by bind().",
 		p.Low, p.High, vet.Counted(s.Range, "port"), vet.Count(s.Reserved), vet.Count(s.Blocked))
-}
-
-func (s *shortage) holderText(c *tcpvet.Census) string {
-	const most = 3
-	if len(s.holders) == 0 || !c.Facts.Has(tcpvet.FactHolders) {
-		return ""
-	}
-	var names []string
-	for _, h := range s.holders[:min(len(s.holders), most)] {
-		who := "no process, as TIME-WAIT and orphans are"
-		if h.Process != tcpvet.Nobody {
-			who = vet.ProgramText(c, h.Process)
-		}
-		names = append(names, fmt.Sprintf("%s (%s)", who, vet.AtLeast(c.GroupError, h.Count)))
-	}
-	if more := len(s.holders) - most; more > 0 {
-		names = append(names, vet.Counted(more, "other"))
-	}
-	return "Held by " + strings.Join(names, "; ") + "."
 }
 
 // cause says in a sentence what the numbers mean.

@@ -155,13 +155,3 @@ func (s *shortage) holds(state tcpvet.State, part float64) bool {
 
 // boundMost tells that bind() keeps more ports than the connections take.
 func (s *shortage) boundMost() bool { return s.Blocked > s.Taken }
-
-// first is the process that holds most, Nobody where none is known.
-func (s *shortage) first() tcpvet.Process {
-	for _, h := range s.holders {
-		if h.Process.Known() {
-			return h.Process
-		}
-	}
-	return tcpvet.Nobody
-}

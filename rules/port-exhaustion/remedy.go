@@ -11,6 +11,9 @@ import (
 // listen on.
 const wideLow = 10240
 
+// usualHigh is where Linux ends its range: one that ends lower was cut by somebody.
+const usualHigh = 60999
+
 // lateBind is what to do about ports that bind() keeps.
 var lateBind = tcpvet.Advise{
 	Code: true,
@@ -21,7 +24,7 @@ var lateBind = tcpvet.Advise{
 // remedies gives what helps against the state that holds most. Where the way
 // into the namespace is not known, no setting is proposed.
 func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Remedy {
-	info := c.Processes[s.first()]
+	info := c.Processes[vet.FirstKnown(s.holders)]
 	code := func(text, run string) tcpvet.Remedy { return tcpvet.Advise{Code: true, Text: text, Run: run} }
 	var out []tcpvet.Remedy
 	if s.kind == "reuse-unsure" && !s.peer {
@@ -66,10 +69,11 @@ func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Re
 	}
 	out = append(out, vet.SpreadOut(s.Usable()))
 	if p := c.Netns[s.tuple.Netns].Ports; ok && p.Low > wideLow {
+		high := max(p.High, usualHigh)
 		out = append(out, tcpvet.SetSysctl{
-			Netns: s.tuple.Netns, Prefix: enter, Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", wideLow, p.High),
+			Netns: s.tuple.Netns, Prefix: enter, Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", wideLow, high),
 			Why: fmt.Sprintf("%s ports in place of %s; first reserve what your own services listen on between %d and %d, by net.ipv4.ip_local_reserved_ports",
-				vet.Count(int(p.High)-wideLow+1), vet.Count(s.Range), wideLow, p.Low-1),
+				vet.Count(int(high)-wideLow+1), vet.Count(s.Range), wideLow, high),
 		})
 	}
 	return out

@@ -130,14 +130,14 @@ func (r rises) finding(c *tcpvet.Census, id tcpvet.NetnsID) tcpvet.Finding {
 		Subject: tcpvet.Subject{Netns: id},
 		Title:   vet.Heading(c, id, nil, "", "a listener had too many unfinished handshakes between the looks"),
 		Detail:  []string{"No listener has as many now as its limit, so a burst or a flood came and went. The counters do not say at which listener."},
-		Numbers: []tcpvet.Number{{Name: "cookie_handshakes", Value: float64(r.cookies.more)}},
+		Numbers: []tcpvet.Number{{Name: "cookie_handshakes", Value: float64(r.cookies.More)}},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
 			Text: "look again while it lasts; for bursts of real clients ask for more in listen(), with net.core.somaxconn not below that", Run: "tcpvet explain syn-recv-pileup",
 		}},
 	}
-	if r.dropped.more > 0 {
+	if r.dropped.More > 0 {
 		f.Severity, f.Kind = tcpvet.Warning, dropped
-		f.Numbers = []tcpvet.Number{{Name: "dropped_syns", Value: float64(r.dropped.more)}}
+		f.Numbers = []tcpvet.Number{{Name: "dropped_syns", Value: float64(r.dropped.More)}}
 	}
 	r.add(c, &f)
 	return f
@@ -152,18 +152,18 @@ func (r rises) add(c *tcpvet.Census, f *tcpvet.Finding) {
 	enter, ok := vet.Enter(c, f.Subject.Netns, near)
 	for _, counter := range []struct {
 		name, says string
-		counted
+		vet.Rise
 	}{
 		{dropCounter, "TCPReqQFullDrop rose by %s between the looks: so many SYNs were dropped.", r.dropped},
 		{cookieCounter, "TCPReqQFullDoCookies rose by %s between the looks: so many SYNs were answered by a cookie.", r.cookies},
 	} {
-		if counter.more == 0 {
+		if counter.More == 0 {
 			continue
 		}
-		f.Detail = append(f.Detail, fmt.Sprintf(counter.says, vet.Count(counter.more)))
+		f.Detail = append(f.Detail, fmt.Sprintf(counter.says, vet.Count(counter.More)))
 		if ok {
 			f.Evidence = append(f.Evidence, tcpvet.Evidence{
-				What: counter.name + " since the namespace began", Got: vet.Count(counter.now),
+				What: counter.name + " since the namespace began", Got: vet.Count(counter.Now),
 				Check: enter + "nstat -asz " + counter.name + " | awk 'NR == 2 {print $2}'",
 			})
 		}

@@ -47,7 +47,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		blamed[d.Netns] = blamed[d.Netns] || d.kind == full
 	}
 	for id, r := range rose {
-		if !blamed[id] && (r.dropped.more > 0 || r.cookies.more >= some) {
+		if !blamed[id] && (r.dropped.More > 0 || r.cookies.More >= some) {
 			findings = append(findings, r.finding(&c.Now, id))
 		}
 	}
@@ -131,11 +131,8 @@ func (d *door) judged(lack uint64, always bool) (tcpvet.Severity, string) {
 	return tcpvet.Info, unfinished
 }
 
-// counted is a counter that rose between two looks.
-type counted struct{ now, more uint64 }
-
 // rises are the counters of a namespace that tell of full queues.
-type rises struct{ dropped, cookies counted }
+type rises struct{ dropped, cookies vet.Rise }
 
 const (
 	dropCounter   = "TcpExtTCPReqQFullDrop"
@@ -143,26 +140,11 @@ const (
 )
 
 func rise(c tcpvet.Case) map[tcpvet.NetnsID]rises {
-	if c.Before == nil {
-		return nil
-	}
 	all := make(map[tcpvet.NetnsID]rises)
 	for id, n := range c.Now.Netns {
-		before, seen := c.Before.Netns[id]
-		if !seen {
-			continue
-		}
-		of := func(name string) counted {
-			now, ok1 := n.Counters[name]
-			then, ok2 := before.Counters[name]
-			if !ok1 || !ok2 || now <= then {
-				return counted{}
-			}
-			return counted{now, now - then}
-		}
-		r := rises{dropped: of(dropCounter), cookies: of(cookieCounter)}
+		r := rises{dropped: vet.RiseOf(&c, id, dropCounter), cookies: vet.RiseOf(&c, id, cookieCounter)}
 		if mode, ok := n.SysctlInt("net.ipv4.tcp_syncookies"); ok && mode == 2 {
-			r.cookies = counted{} // they are always sent
+			r.cookies = vet.Rise{} // they are always sent
 		}
 		if r != (rises{}) {
 			all[id] = r

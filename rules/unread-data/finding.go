@@ -133,7 +133,7 @@ func (j *judgement) evidence(h *heap) []tcpvet.Evidence {
 	if h.Role != tcpvet.Client {
 		sel = vet.Selection{Local: h.Service}
 	}
-	where, n := "there", vet.AtLeast(c.GroupError, j.counts[h.kind][place{h.Netns, h.Role, h.Service}])
+	where, n := "there", vet.AtLeast(c.GroupError, j.counts[h.kind][vet.Side{Netns: h.Netns, Role: h.Role, Service: h.Service}])
 	if !h.Service.IsValid() || h.processes > 1 {
 		// The sum over a namespace holds what was folded too.
 		where, n, sel = "in this namespace", vet.Count(j.totals[h.kind][h.Netns]), vet.Selection{}

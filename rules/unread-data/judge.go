@@ -2,36 +2,12 @@ package unreaddata
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/vet"
 )
-
-// place is a service, as one of its ends sees it. netns is 0 for an address
-// that is the same in every namespace.
-type place struct {
-	netns   tcpvet.NetnsID
-	role    tcpvet.Role
-	service netip.AddrPort
-}
-
-// end gives the place of what is at the other end of a group.
-func end(ns tcpvet.NetnsID, role tcpvet.Role, service netip.AddrPort) place {
-	if !service.Addr().IsLoopback() {
-		ns = 0
-	}
-	return place{ns, role, service}
-}
-
-func other(r tcpvet.Role) tcpvet.Role {
-	if r == tcpvet.Client {
-		return tcpvet.Server
-	}
-	return tcpvet.Client
-}
 
 // reader is who has data unread toward a service.
 type reader struct {
@@ -55,23 +31,24 @@ type judgement struct {
 	tcpvet.Case
 
 	// What ss can count, by kind.
-	counts map[string]map[place]uint64
+	counts map[string]map[vet.Side]uint64
 	totals map[string]map[tcpvet.NetnsID]uint64
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
-	j := judgement{c, map[string]map[place]uint64{unread: {}, blocked: {}}, map[string]map[tcpvet.NetnsID]uint64{unread: {}, blocked: {}}}
-	readers := make(map[place]reader)
+	j := judgement{c, map[string]map[vet.Side]uint64{unread: {}, blocked: {}}, map[string]map[tcpvet.NetnsID]uint64{unread: {}, blocked: {}}}
+	sides := vet.SidesOf(&c.Now)
+	readers := make(map[vet.Side]reader)
 	for g, t := range c.Now.Groups {
 		if t.Queued == nil {
 			continue
 		}
 		n := uint64(t.Queued.Sockets)
 		for kind, n := range map[string]uint64{unread: n, blocked: uint64(t.Queued.BlockedSockets)} {
-			j.counts[kind][place{g.Netns, g.Role, g.Service}] += n
+			j.counts[kind][vet.Side{Netns: g.Netns, Role: g.Role, Service: g.Service}] += n
 			j.totals[kind][g.Netns] += n
 		}
-		p := end(g.Netns, other(g.Role), g.Service)
+		p := sides.At(g.Netns, g.Role, g.Service).Other()
 		r := reader{g.Holder, g.Role, n}
 		if old := readers[p]; g.Service.IsValid() && r.before(old) {
 			readers[p] = r
@@ -85,7 +62,7 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 		h := heap{PerHolder: p, kind: blocked}
 		var seen uint64
 		for _, s := range p.Services {
-			r := readers[end(p.Netns, p.Role, s.Service)]
+			r := readers[sides.At(p.Netns, p.Role, s.Service)]
 			if seen += min(r.count, s.Count); r.before(h.reader) {
 				h.reader = r
 			}
