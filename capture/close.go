@@ -71,7 +71,9 @@ func (c *conversation) acknowledgeFIN(s *Segment, e, p *end) {
 	p.mark(finAcked)
 	p.finAckedAt = s.At
 	if p == e { // a socket connected to itself
-		e.state = tcpvet.TimeWait
+		if e.state != tcpvet.Unconn { // an RST came before
+			e.state = tcpvet.TimeWait
+		}
 		return
 	}
 	switch p.state {
@@ -115,7 +117,9 @@ func (c *conversation) closedUnseen(e, p *end) {
 			c.firstFIN = 1
 		}
 		e.mark(ackedFINBefore)
-		p.state = tcpvet.FinWait2
+		if p.state != tcpvet.Unconn {
+			p.state = tcpvet.FinWait2
+		}
 		if e.state == tcpvet.Established {
 			e.state = tcpvet.CloseWait
 		}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ import (
 // shell prepares a command as an engineer would type it, who has the
 // directories of root in the path. A failure in a pipe is one of the whole.
 func shell(ctx context.Context, run string) *exec.Cmd {
-	run = strings.ReplaceAll(run, "PID", strconv.Itoa(os.Getpid()))
+	run = strings.ReplaceAll(run, "PID", "$$") // of the shell: this program's descriptors come and go
 	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", run)
 	cmd.Env = append(os.Environ(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
 	return cmd
