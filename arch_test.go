@@ -28,7 +28,8 @@ type room struct {
 var house = map[string]room{
 	".": {pure: true},
 
-	"source":            {may: ". source/sockdiag source/procfs source/dump source/fold netns store internal/kernel", tests: "lab rules vet"},
+	"source":            {may: ". source/bpfiter source/sockdiag source/procfs source/dump source/fold netns store internal/kernel", tests: "lab rules vet"},
+	"source/bpfiter":    {may: ". internal/kernel", mod: sys + "github.com/cilium/ebpf", tests: "source source/sockdiag source/procfs source/fold netns"},
 	"source/sockdiag":   {may: ".", mod: sys, tests: "source/procfs"},
 	"source/procfs":     {may: ".", mod: sys, json: true, tests: "netns lab"},
 	"source/dump":       {may: ". source/procfs", tests: "lab"},

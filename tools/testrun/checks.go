@@ -10,6 +10,10 @@ import (
 	"strings"
 )
 
+// bpfCompiler is the one by which the committed BPF objects were made, and which
+// makes them again bit for bit. The directives name it.
+const bpfCompiler = "clang-19"
+
 // checkGenerated runs "go generate" and fails where a tracked file changes.
 func (r *repo) checkGenerated(ctx context.Context) error {
 	files, err := r.goFiles(ctx)
@@ -38,7 +42,13 @@ func (r *repo) checkGenerated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.output(ctx, "go", "generate", "./..."); err != nil {
+	args := []string{"generate", "./..."}
+	if !have(bpfCompiler) {
+		// The committed objects stay unproven here; all else is checked.
+		args = []string{"generate", "-skip", bpfCompiler, "./..."}
+		r.notes = append(r.notes, "generate: no "+bpfCompiler+" here: the BPF objects were not compiled again; install the packages of packages.txt")
+	}
+	if _, err := r.output(ctx, "go", args...); err != nil {
 		return err
 	}
 	after, err := r.output(ctx, "git", "diff")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,6 +66,38 @@ func TestCheckGenerated(t *testing.T) {
 	}
 	if err := r.checkGenerated(ctx); err == nil || !strings.Contains(err.Error(), "made.txt") {
 		t.Errorf("stale: got %v, want made.txt named", err)
+	}
+}
+
+// Where the compiler of the BPF objects is missing, its directives are left out, and
+// that is said.
+func TestCheckGeneratedWithoutCompiler(t *testing.T) {
+	bin := t.TempDir()
+	for _, name := range []string{"go", "git", "sh"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip("needs program " + name)
+		}
+		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin)
+	r := module(t, map[string]string{
+		"a.go":     "package m\n\n//go:generate " + bpfCompiler + " object.c\n//go:generate sh -c \"echo fresh > made.txt\"\n",
+		"made.txt": "stale\n",
+	})
+	ctx := context.Background()
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}} {
+		if _, err := r.output(ctx, "git", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.checkGenerated(ctx); err == nil || !strings.Contains(err.Error(), "made.txt") {
+		t.Errorf("got %v, want made.txt named: the other directives are to run", err)
+	}
+	if len(r.notes) != 1 || !strings.Contains(r.notes[0], bpfCompiler) {
+		t.Errorf("notes %q, want one that names %s", r.notes, bpfCompiler)
 	}
 }
 
