@@ -1,8 +1,9 @@
 package tcpvet
 
-// Observer receives a look from a source, as it happens: first the host, then
-// per namespace the namespace, its listeners, its other sockets. A process
-// comes before the first socket that it holds. Gaps come at any time.
+// Observer receives a look from a source, as it happens: first the host; then of
+// each namespace the namespace, its listeners, its other sockets, with which those
+// of others may come mixed. A process comes before the first socket that it holds.
+// Gaps come at any time.
 type Observer interface {
 	Host(Host)
 	Netns(Netns)

@@ -8,10 +8,14 @@ import (
 	"github.com/tcpvet/tcpvet/source/procfs"
 )
 
+// ofHolders are the facts for which descriptors are looked through.
+const ofHolders = tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactLimits | tcpvet.FactTableless | tcpvet.FactHosts
+
 // attribution tells who holds a socket: a hash join of the inodes that the
 // descriptors of all processes name. A nil one has looked for nobody.
 type attribution struct {
-	holders   *procfs.Holders
+	holders   *procfs.Holders // nil where the sockets come with who holds them
+	counted   func(tcpvet.Process) (descriptors, bool)
 	processes procfs.Processes
 	told      map[tcpvet.Process]bool
 	tableless bool // sockets in no table are looked for
@@ -20,9 +24,15 @@ type attribution struct {
 	denied    bool // processes could not be read, which explains them
 }
 
+// descriptors is what was counted of the descriptors of a process.
+type descriptors struct {
+	procfs.Counts
+	tableless *tcpvet.Tableless // nil where those are not looked for
+}
+
 // attribution reads the descriptors, if who holds what is asked for.
 func (l *live) attribution(ctx context.Context, want tcpvet.Facts, o tcpvet.Observer) (*attribution, error) {
-	if want&(tcpvet.FactHolders|tcpvet.FactContainers|tcpvet.FactLimits|tcpvet.FactTableless|tcpvet.FactHosts) == 0 {
+	if want&ofHolders == 0 {
 		return nil, nil
 	}
 	scan, tableless := l.fs.ScanHolders, l.Facts(want).Has(tcpvet.FactTableless)
@@ -40,8 +50,15 @@ func (l *live) attribution(ctx context.Context, want tcpvet.Facts, o tcpvet.Obse
 	for _, g := range gaps {
 		o.Gap(g)
 	}
+	count := func(p tcpvet.Process) (c descriptors, ok bool) {
+		c.Counts, ok = holders.Counts(p)
+		if tableless {
+			c.tableless = new(tcpvet.Tableless)
+		}
+		return c, ok
+	}
 	return &attribution{
-		holders: holders, processes: procfs.Processes{FS: l.fs, Hosts: want.Has(tcpvet.FactHosts)}, told: make(map[tcpvet.Process]bool), tableless: tableless, o: o, denied: len(gaps) > 0,
+		holders: holders, counted: count, processes: procfs.Processes{FS: l.fs, Hosts: want.Has(tcpvet.FactHosts)}, told: make(map[tcpvet.Process]bool), tableless: tableless, o: o, denied: len(gaps) > 0,
 	}, nil
 }
 
@@ -81,15 +98,12 @@ func (a *attribution) tell(p tcpvet.Process) {
 	a.o.Process(p, info)
 }
 
-// info reads what is known of a process. Of its sockets in no table that is
-// nothing yet.
+// info reads what is known of a process. Of its sockets in no table a scan of /proc
+// knows nothing yet.
 func (a *attribution) info(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
 	info, err := a.processes.Info(p)
-	if c, ok := a.holders.Counts(p); ok {
-		info.Descriptors, info.Sockets, info.LeaderExited = c.Descriptors, c.Sockets, c.LeaderExited
-		if a.tableless {
-			info.Tableless = new(tcpvet.Tableless)
-		}
+	if c, ok := a.counted(p); ok {
+		info.Descriptors, info.Sockets, info.LeaderExited, info.Tableless = c.Descriptors, c.Sockets, c.LeaderExited, c.tableless
 	}
 	return info, err
 }

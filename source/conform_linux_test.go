@@ -14,6 +14,7 @@ import (
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/netns"
 	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/bpfiter"
 	"github.com/tcpvet/tcpvet/source/sourcetest"
 	"github.com/tcpvet/tcpvet/store"
 )
@@ -101,6 +102,14 @@ var sources = []struct {
 	{"netstat -tanp", printed("netstat -tanp")},
 	{"lsof -nP -iTCP", printed("lsof -nP -iTCP")},
 	{"/proc/net/tcp", printed("cat /proc/thread-self/net/tcp /proc/thread-self/net/tcp6")},
+	{"bpf", withBPF},
+}
+
+// withBPF opens the iterators where the kernel has them.
+func withBPF(t *testing.T) source.Source {
+	t.Helper()
+	kerneltest.Need(t, bpfiter.Probe)
+	return live("bpf")(t)
 }
 
 func TestRootConform(t *testing.T) {
@@ -121,6 +130,7 @@ func TestRootAgree(t *testing.T) {
 		t.Run("netlink and "+s.name, func(t *testing.T) { sourcetest.Agree(t, live("netlink"), s.open) })
 	}
 	t.Run("procfs and /proc/net/tcp", func(t *testing.T) { sourcetest.Agree(t, live("procfs"), sources[7].open) })
+	t.Run("procfs and bpf", func(t *testing.T) { sourcetest.Agree(t, live("procfs"), withBPF) })
 	t.Run("lsof and netstat", func(t *testing.T) { sourcetest.Agree(t, sources[6].open, sources[5].open) })
 	t.Run("a snapshot and its source", func(t *testing.T) {
 		sourcetest.Agree(t, live("netlink"), saved(live("netlink"), false))

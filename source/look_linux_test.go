@@ -149,6 +149,9 @@ func TestRootStableSocketsOnce(t *testing.T) {
 // it is told without what is gone, and is no gap.
 func TestRootProcessEnds(t *testing.T) {
 	eachLive(t, func(t *testing.T, src source.Source) {
+		if src.Name() == "bpf" {
+			return // it tells namespaces before it goes through descriptors: nothing here falls between
+		}
 		kerneltest.Netns(t)
 		fds, err := connected()
 		for _, fd := range fds {

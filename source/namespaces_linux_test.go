@@ -96,8 +96,8 @@ func (l *listed) listeners(id tcpvet.NetnsID) (ports []uint16) {
 
 func eachLive(t *testing.T, test func(t *testing.T, src source.Source)) {
 	kerneltest.Root(t)
-	for _, kind := range []string{"netlink", "procfs"} {
-		t.Run(kind, func(t *testing.T) { test(t, live(kind)(t)) })
+	for kind, open := range map[string]opener{"netlink": live("netlink"), "procfs": live("procfs"), "bpf": withBPF} {
+		t.Run(kind, func(t *testing.T) { test(t, open(t)) })
 	}
 }
 

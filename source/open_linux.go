@@ -15,10 +15,17 @@ import (
 // ErrUnknown is the cause where a kind of source has no such name.
 var ErrUnknown = errors.New("unknown kind of source")
 
-// Open gives the source of that kind for this machine: "netlink", "procfs", or
-// "auto" for the best that it allows.
+// Open gives the source of that kind for this machine: "bpf", "netlink", "procfs", or
+// "auto" for the best that it allows, which may be one for one look and another for
+// the next; see Why.
 func Open(kind string) (Source, error) {
 	switch kind {
+	case "bpf":
+		i, err := openIterators()
+		if err != nil {
+			return nil, err
+		}
+		return i, nil
 	case "netlink":
 		if err := reachable(); err != nil {
 			return nil, fmt.Errorf("open source netlink: %w; try procfs", err)
@@ -28,11 +35,14 @@ func Open(kind string) (Source, error) {
 		return &live{table: proc{}}, nil
 	case "auto", "":
 		if reachable() == nil {
-			return &netlinked{live{table: netlink{}}}, nil
+			return &best{netlinked: netlinked{live{table: netlink{}}}, least: worthLoading}, nil
+		}
+		if i, err := openIterators(); err == nil {
+			return i, nil // it tells what /proc/net/tcp does not
 		}
 		return &live{table: proc{}}, nil
 	}
-	return nil, fmt.Errorf("%w %q: expected auto, netlink or procfs", ErrUnknown, kind)
+	return nil, fmt.Errorf("%w %q: expected auto, bpf, netlink or procfs", ErrUnknown, kind)
 }
 
 // reachable tells whether sock_diag can be asked: seccomp filters of

@@ -28,9 +28,8 @@ func TestRootTableless(t *testing.T) {
 	start(t, "tableless", &alone, func(*exec.Cmd) {})
 	self, err := netns.Self()
 	must(t, err)
-	for _, kind := range []string{"netlink", "procfs"} {
-		src, err := source.Open(kind)
-		must(t, err)
+	for kind, open := range map[string]opener{"netlink": live("netlink"), "procfs": live("procfs"), "bpf": withBPF} {
+		src := open(t)
 		q := source.Query{
 			Want:  tcpvet.FactTableless | tcpvet.FactBound,
 			Netns: source.Namespaces{Names: []string{fmt.Sprint(self)}},
@@ -63,14 +62,26 @@ func TestRootTableless(t *testing.T) {
 		}
 		q.Want &^= tcpvet.FactTableless
 		q.Want |= tcpvet.FactHolders
-		if c, err = source.Take(context.Background(), src, q, source.TakeOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		c, err = source.Take(context.Background(), src, q, source.TakeOptions{})
+		must(t, err)
 		if _, ok := process(&c, alone); ok {
 			t.Errorf("%s: not asked for, and a process without sockets in a table is told", kind)
 		}
 		if info, ok := process(&c, mixed); !ok || info.Tableless != nil {
 			t.Errorf("%s: not asked for, told %v: %+v", kind, ok, info.Tableless)
+		}
+		// The same of sockets that are told one by one.
+		l := new(listed)
+		q.Want |= tcpvet.FactTableless
+		must(t, src.Look(t.Context(), q, l))
+		for _, pid := range []int32{mixed, alone} {
+			told := false
+			for p, info := range l.procs {
+				told = told || p.PID == pid && info.Tableless != nil && info.Tableless.Used == tablelessUsed && info.Tableless.Quiet == quiet
+			}
+			if !told {
+				t.Errorf("%s: process %d is not told with what it has in no table", kind, pid)
+			}
 		}
 	}
 

@@ -15,8 +15,31 @@ import (
 type TakeOptions struct {
 	Fold fold.Options
 
-	// Watch, where it is not nil, wraps what the source reports to.
+	// Watch, where it is not nil, wraps what the source reports to. Then each
+	// socket is told; else, and without Fold.Select, the kernel may count them.
 	Watch func(tcpvet.Observer) tcpvet.Observer
+
+	// Count, where it is not nil, is told how many more sockets were counted.
+	Count func(sockets uint64)
+}
+
+// counter tells how many sockets pass.
+type counter struct {
+	tcpvet.Observer
+	count func(uint64)
+}
+
+func (c counter) Socket(s *tcpvet.Socket) error {
+	c.count(1)
+	return c.Observer.Socket(s)
+}
+
+// counting is a Source that can have sockets counted for less than it takes to tell
+// each.
+type counting interface {
+	// fold counts into f what Look would tell, and tells count of it, which may
+	// be nil. ok is false where it cannot do that for q, and has done nothing.
+	fold(ctx context.Context, q Query, f *fold.Folder, count func(uint64)) (ok bool, err error)
 }
 
 // Take looks once and folds what it sees. On an error the Census holds what was
@@ -28,10 +51,19 @@ func Take(ctx context.Context, src Source, q Query, opt TakeOptions) (tcpvet.Cen
 	for try := 1; ; try++ {
 		f := fold.New(opt.Fold)
 		var o tcpvet.Observer = f
+		if opt.Count != nil {
+			o = counter{o, opt.Count}
+		}
 		if opt.Watch != nil {
 			o = opt.Watch(o)
 		}
-		err = src.Look(ctx, q, o)
+		folded := false
+		if c, ok := src.(counting); ok && opt.Fold.Select == nil && opt.Watch == nil {
+			folded, err = c.fold(ctx, q, f, opt.Count)
+		}
+		if !folded {
+			err = src.Look(ctx, q, o)
+		}
 		c = f.Census()
 		if !errors.Is(err, ErrInconsistent) {
 			break

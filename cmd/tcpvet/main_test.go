@@ -31,7 +31,7 @@ func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
 // TestRootScript runs the scripts that look at network namespaces of their own.
 func TestRootScript(t *testing.T) {
 	kerneltest.Root(t)
-	for _, tool := range []string{"unshare", "ip", "ss", "netstat", "nft"} {
+	for _, tool := range []string{"unshare", "setpriv", "ip", "ss", "netstat", "nft"} {
 		kerneltest.Tool(t, tool)
 	}
 	runScripts(t, "testdata/script/root")

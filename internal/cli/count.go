@@ -84,6 +84,7 @@ func count(ctx context.Context, l *look, o *output, by, args []string) error {
 // state do not need each socket, where the kernel's own counters prove them.
 func countCensus(ctx context.Context, l *look, sel *selection, src source.Source, q source.Query, by []string) (tcpvet.Census, error) {
 	if counter, ok := src.(source.StateCounter); ok && slices.Equal(by, []string{"state"}) && sel.all() {
+		defer l.tellSource(src)
 		return counter.CountStates(ctx, q)
 	}
 	return l.take(ctx, src, q, sel)

@@ -72,8 +72,8 @@ Exit status: 0 all as expected, 1 something was found otherwise, 2 wrong usage,
 	f.BoolVar(&r.all, "all", false, "every scenario")
 	f.IntVar(&r.opt.Ports, "ports", 1000, "size of the local port range where a scenario fills one, an even number")
 	f.DurationVar(&r.opt.Patience, "patience", 2*time.Second, "how long something has to be stuck before it is judged")
-	f.StringVar(&r.source, "source", "auto", "how the rules look: auto, netlink or procfs")
-	complete(cmd, "source", "auto", "netlink", "procfs")
+	f.StringVar(&r.source, "source", "auto", "how the rules look: auto, bpf, netlink or procfs")
+	complete(cmd, "source", source.Kinds...)
 	r.output.flags(cmd, "table", "json")
 	return cmd
 }

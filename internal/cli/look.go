@@ -28,6 +28,7 @@ type look struct {
 	netns     string
 	lenient   bool
 	strict    bool
+	verbose   bool
 	portRange string
 
 	pids       []int
@@ -39,21 +40,20 @@ type look struct {
 func (l *look) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&l.from, "from", nil, "read a snapshot or pasted text in `FILE` (- for standard input) instead of the kernel")
-	f.StringVar(&l.source, "source", "auto", "where to read sockets: auto, netlink or procfs")
+	f.StringVar(&l.source, "source", "auto", "where to read sockets: auto, bpf, netlink or procfs")
 	f.StringVar(&l.netns, "netns", "", "network namespaces: all, self, or names, inodes and pid:N, separated by commas (default all as seen from the host's first namespace, else self)")
 	f.BoolVar(&l.lenient, "lenient", false, "with --from: count damaged lines instead of stopping at the first")
 	f.BoolVar(&l.strict, "strict", false, "exit with 3 when anything could not be seen or judged")
+	f.BoolVarP(&l.verbose, "verbose", "v", false, "say on standard error by which source was looked, and why")
 	f.StringVar(&l.portRange, "port-range", "", "with --from: the local port range `LO-HI` of the machine that the text came from")
 	f.IntSliceVar(&l.pids, "pid", nil, "only sockets held by these processes")
 	f.StringSliceVar(&l.comms, "comm", nil, "only sockets held by processes of these names")
 	f.StringSliceVar(&l.containers, "container", nil, "only sockets held in these containers (name, ID or its beginning, or pod)")
 	f.StringSliceVar(&l.states, "state", nil, "only sockets in these states")
-	complete(cmd, "source", sourceWords...)
+	complete(cmd, "source", source.Kinds...)
 	completeList(cmd, "state", stateWords)
 	completeList(cmd, "netns", func() []string { return append([]string{"all", "self"}, netnsNames()...) })
 }
-
-var sourceWords = []string{"auto", "netlink", "procfs"}
 
 func stateWords() []string {
 	words := make([]string, 0, len(tcpvet.States))
@@ -212,19 +212,39 @@ func parsePortRange(s string) (*tcpvet.Ports, error) {
 
 // take folds one look, and says on a terminal how far it has come.
 func (l *look) take(ctx context.Context, src source.Source, q source.Query, sel *selection) (tcpvet.Census, error) {
+	defer l.tellSource(src)
 	var opt source.TakeOptions
-	if !sel.all() {
-		opt.Fold.Select = sel.match
-	}
 	end := func() {}
+	defer func() { end() }()
+	if sel.all() {
+		opt.Count, end = watchCount(l.stdio.Err)
+		return source.Take(ctx, src, q, opt)
+	}
+	opt.Fold.Select = sel.match
 	opt.Watch = func(o tcpvet.Observer) tcpvet.Observer {
 		end() // of a look that has to be taken again
 		sel.unlinked = 0
 		o, end = watch(l.stdio.Err, o)
 		return o
 	}
-	defer func() { end() }()
 	return source.Take(ctx, src, q, opt)
+}
+
+// tellSource says by what was looked, if that was asked for.
+func (l *look) tellSource(src source.Source) {
+	if !l.verbose {
+		return
+	}
+	why := source.Why(src)
+	switch {
+	case why != "":
+		why = ": " + why
+	case len(l.from) > 0:
+		why = ": --from"
+	default:
+		why = ": --source"
+	}
+	fmt.Fprintf(l.stdio.Err, "looked by %s%s\n", src.Name(), why)
 }
 
 // after turns the outcome of a look into an error with its exit status: what

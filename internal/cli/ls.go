@@ -72,6 +72,7 @@ func ls(ctx context.Context, l *look, o *output, args []string) error {
 	}
 	err = srcs[0].Look(ctx, q, obs)
 	end()
+	l.tellSource(srcs[0])
 	p.gaps = append(p.gaps, sel.blindSpots(srcs[0], q.States)...)
 	if errors.Is(err, source.ErrInconsistent) {
 		p.Gap(source.Inconsistent())

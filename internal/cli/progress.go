@@ -24,7 +24,22 @@ func watch(w io.Writer, o tcpvet.Observer) (tcpvet.Observer, func()) {
 	if !terminal(w) {
 		return o, func() {}
 	}
-	p := &progress{Observer: o, stop: make(chan struct{}), done: make(chan struct{})}
+	p, end := begin(w)
+	p.Observer = o
+	return p, end
+}
+
+// watchCount is watch where sockets are counted and not told.
+func watchCount(w io.Writer) (count func(uint64), end func()) {
+	if !terminal(w) {
+		return nil, func() {}
+	}
+	p, end := begin(w)
+	return func(n uint64) { p.seen.Add(n) }, end
+}
+
+func begin(w io.Writer) (p *progress, end func()) {
+	p = &progress{stop: make(chan struct{}), done: make(chan struct{})}
 	go p.run(w)
 	return p, func() { close(p.stop); <-p.done }
 }

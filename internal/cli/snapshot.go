@@ -99,12 +99,14 @@ func (k *keptGaps) Gap(g tcpvet.Gap) {
 
 func writeSnapshot(ctx context.Context, l *look, src source.Source, w io.Writer) (uint64, []tcpvet.Gap, error) {
 	q := source.Query{Want: judged, Netns: l.namespaces()}
-	h := store.Header{Source: src.Name(), Facts: source.Known(src, q)}
+	defer l.tellSource(src)
+	looks := source.Settle(src, q)
+	h := store.Header{Source: looks.Name(), Facts: source.Known(looks, q)}
 	h.Taken, h.Host = source.Origin(src)
 	h.Self, h.Whole = source.Scope(src, q)
 	out := &keptGaps{Writer: store.NewWriter(w, h)}
 	obs, end := watch(l.stdio.Err, out)
-	err := src.Look(ctx, q, obs)
+	err := looks.Look(ctx, q, obs)
 	if errors.Is(err, source.ErrInconsistent) {
 		obs.Gap(source.Inconsistent())
 		err = nil

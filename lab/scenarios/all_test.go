@@ -144,6 +144,7 @@ var blind = map[string][]string{
 	// tcp_max_orphans is shown in the first network namespace only, and
 	// nf_conntrack need not be there.
 	"netlink": {"conntrack-pressure", "orphan-pressure"},
+	"bpf":     {"conntrack-pressure", "orphan-pressure"},
 	// /proc/net/tcp shows no tcp_info (how long a socket is idle, what is
 	// not acknowledged), no limit of an accept queue, and no socket that is merely bound.
 	"procfs": {"accept-queue-full", "bound-ports", "close-wait-leak", "conntrack-pressure", "established-growth", "keepalive-too-late",

@@ -21,6 +21,7 @@ import (
 	"github.com/tcpvet/tcpvet/lab"
 	"github.com/tcpvet/tcpvet/rules"
 	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/source/bpfiter"
 	"github.com/tcpvet/tcpvet/vet"
 )
 
@@ -176,8 +177,14 @@ func plain(s *lab.Step) plainStep {
 	return step
 }
 
-// sources are those by which each moment is judged.
-func sources() []string { return []string{"netlink", "procfs"} }
+// sources are those by which each moment is judged: all that this user and this
+// kernel can look by.
+func sources() []string {
+	if bpfiter.Probe() != nil {
+		return []string{"netlink", "procfs"}
+	}
+	return []string{"netlink", "procfs", "bpf"}
+}
 
 // lookBy looks at the hosts of a stage by a kind of source.
 func lookBy(kind string) (lab.Look, error) {

@@ -17,10 +17,7 @@ type witness struct {
 	sockets []tcpvet.Socket
 	gaps    []tcpvet.Gap
 
-	at    tcpvet.NetnsID          // the namespace that is being told of
-	begun bool                    // a socket of it was told
-	rest  bool                    // one that is no listener
-	left  map[tcpvet.NetnsID]bool // namespaces whose sockets are through
+	rest map[tcpvet.NetnsID]bool // namespaces of which a socket that is no listener was told
 
 	fail error // where it is not nil, what Socket returns after sockets are failAfter
 	most int
@@ -35,7 +32,7 @@ func (c *complaints) errorf(format string, args ...any) {
 
 func newWitness() *witness {
 	return &witness{
-		spaces: make(map[tcpvet.NetnsID]tcpvet.Netns), procs: make(map[tcpvet.Process]tcpvet.ProcessInfo), left: make(map[tcpvet.NetnsID]bool),
+		spaces: make(map[tcpvet.NetnsID]tcpvet.Netns), procs: make(map[tcpvet.Process]tcpvet.ProcessInfo), rest: make(map[tcpvet.NetnsID]bool),
 	}
 }
 
@@ -89,18 +86,9 @@ func (w *witness) Socket(s *tcpvet.Socket) error {
 	if _, told := w.spaces[s.Netns]; !told {
 		w.errorf("%s came before its namespace %d", ends(s), s.Netns)
 	}
-	if !w.begun || s.Netns != w.at {
-		if w.left[s.Netns] {
-			w.errorf("%s came after sockets of another namespace than its %d", ends(s), s.Netns)
-		}
-		if w.begun {
-			w.left[w.at] = true
-		}
-		w.at, w.begun, w.rest = s.Netns, true, false
-	}
 	if s.State != tcpvet.Listen {
-		w.rest = true
-	} else if w.rest {
+		w.rest[s.Netns] = true
+	} else if w.rest[s.Netns] {
 		w.errorf("listener %s came after sockets that do not listen", ends(s))
 	}
 	for _, p := range append([]tcpvet.Process{s.Holder}, s.SharedWith...) {
