@@ -30,6 +30,7 @@ func TestRootStage(t *testing.T) {
 	const estab, timeWait = "ESTAB", "TIME-WAIT"
 	for letter, want := range map[string]map[string]int{
 		"a": {estab: 200_000 / 1000 / 2 / members * members * 2},
+		"c": {estab: 1_000_000 / 1000 / 2 / crowd * crowd * 2},
 		"b": {timeWait: 200_000 / 1000 / members * members},
 		"d": {estab: 100},
 		"e": {timeWait: 300_000 / 1000 / members * members, estab: 2 * fullPorts},

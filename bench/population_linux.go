@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,23 +36,29 @@ type check struct {
 
 const (
 	members = 12 // processes that hold a population
+	crowd   = 52 // those that hold (c): a process may have 20,000 descriptors here
 	lowPort = 10000
 	topPort = 60999
 	ranges  = "net/ipv4/ip_local_port_range"
 
-	byHolder  = "tcpvet count --by process,state,service"
-	bySS      = "ss -tanp"
-	count     = "tcpvet count"                  // by state alone: the kernel's counters may stand for ESTAB and TIME-WAIT
-	countEach = "tcpvet count --by netns,state" // reads every socket, into a whole census
-	countSS   = "ss -tanH | wc -l"
-	list      = "tcpvet ls"
-	listSS    = "ss -tan"
-	diagnose  = "tcpvet diagnose -o json"
-	pcap      = "tcpvet pcap " + trafficFile
-	pcapShark = "tshark -r " + trafficFile + " -T fields -e tcp.stream -e tcp.completeness"
-	pcapDump  = "tcpdump -r " + trafficFile + " -w /dev/null"
-	fullTuple = "127.0.1.1:9000"
-	fullPorts = 1000
+	byHolder    = "tcpvet count --by process,state,service" // by what tcpvet chooses
+	byBPF       = byHolder + " --source bpf"
+	byNetlink   = byHolder + " --source netlink"
+	byProcfs    = byHolder + " --source procfs"
+	bySS        = "ss -tanp"
+	count       = "tcpvet count"                  // by state alone: the kernel's counters may stand for ESTAB and TIME-WAIT
+	countEach   = "tcpvet count --by netns,state" // reads every socket, into a whole census
+	countSS     = "ss -tanH | wc -l"
+	list        = "tcpvet ls"
+	listBPF     = list + " --source bpf"
+	listNetlink = list + " --source netlink"
+	listSS      = "ss -tan"
+	diagnose    = "tcpvet diagnose -o json"
+	pcap        = "tcpvet pcap " + trafficFile
+	pcapShark   = "tshark -r " + trafficFile + " -T fields -e tcp.stream -e tcp.completeness"
+	pcapDump    = "tcpdump -r " + trafficFile + " -w /dev/null"
+	fullTuple   = "127.0.1.1:9000"
+	fullPorts   = 1000
 )
 
 var populations = []population{
@@ -64,10 +71,32 @@ var populations = []population{
 			})
 		},
 		commands: []command{
-			{text: byHolder}, {text: countEach}, {text: count}, {text: countSS}, {text: "netstat -tan"},
+			{text: byHolder}, {text: byBPF}, {text: byNetlink}, {text: byProcfs},
+			{text: countEach}, {text: count}, {text: countSS}, {text: "netstat -tan"},
 			{text: "lsof -nP -iTCP", once: true}, {text: bySS, once: true},
 		},
-		rounds: 5, check: checkStates,
+		rounds: 5,
+		check: func(ctx context.Context, s *stage) []check {
+			each := s.scaled(200_000) / 2 / members * 2
+			return append(checkStates(ctx, s), checkHolders(ctx, s, members, each)...)
+		},
+	},
+	{
+		letter: "c", title: "1,000,000 held ESTAB ends over 52 processes",
+		stage: func(s *stage) error {
+			pairs := s.scaled(1_000_000) / 2 / crowd
+			return s.eachOf(crowd, func(i int) []string {
+				return []string{"hold", fmt.Sprintf("127.0.1.%d:8000", i+1), fmt.Sprint(pairs)}
+			})
+		},
+		commands: []command{
+			{text: byHolder}, {text: byBPF}, {text: byNetlink}, {text: byProcfs, once: true}, {text: countSS, once: true},
+			{text: listBPF}, {text: listNetlink, once: true},
+		},
+		rounds: 3,
+		check: func(ctx context.Context, s *stage) []check {
+			return checkHolders(ctx, s, crowd, s.scaled(1_000_000)/2/crowd*2)
+		},
 	},
 	{
 		letter: "b", title: "200,000 TIME-WAIT",
@@ -150,6 +179,60 @@ func checkStates(ctx context.Context, s *stage) (checks []check) {
 		checks = append(checks, c)
 	}
 	return checks
+}
+
+// checkHolders wants each process that holds a part of the population with exactly
+// that part, by every source.
+func checkHolders(ctx context.Context, s *stage, processes, each int) (checks []check) {
+	for _, line := range []string{byHolder, byBPF, byNetlink, byProcfs} {
+		c := check{What: "ESTAB by `" + line + "`", Want: fmt.Sprintf("%d processes with %d", processes, each)}
+		held, err := s.heldBy(ctx, line+" -o json")
+		counts := map[int]int{}
+		for _, n := range held {
+			counts[n]++
+		}
+		switch {
+		case err != nil:
+			c.Got = err.Error()
+		case len(counts) == 1:
+			c.Got = fmt.Sprintf("%d processes with %d", len(held), slices.Collect(maps.Keys(counts))[0])
+		default:
+			c.Got = fmt.Sprintf("%d processes with %v", len(held), slices.Sorted(maps.Keys(counts)))
+		}
+		c.OK = c.Got == c.Want
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// heldBy gives the sockets in ESTAB by the process that holds them, 0 for none.
+func (s *stage) heldBy(ctx context.Context, line string) (map[int]int, error) {
+	out, err := s.answer(ctx, line)
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Groups []struct {
+			State   string
+			Process *struct{ PID int }
+			Count   int
+		}
+	}
+	if err := json.Unmarshal(out, &doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", line, err)
+	}
+	held := map[int]int{}
+	for _, g := range doc.Groups {
+		if g.State != "ESTAB" {
+			continue
+		}
+		pid := 0
+		if g.Process != nil {
+			pid = g.Process.PID
+		}
+		held[pid] += g.Count
+	}
+	return held, nil
 }
 
 // checkHeld wants every held socket counted, and of those that come and go no
@@ -255,7 +338,11 @@ type bar struct {
 // (s) has none: what it costs to read every socket is mostly the kernel's work,
 // the same for all that ask it.
 var bars = []bar{
-	{"a", byHolder, bySS, false, 1.0 / 10},
+	{"a", byNetlink, bySS, false, 1.0 / 10},
+	{"a", byBPF, bySS, false, 1.0 / 30},
+	{"a", byBPF, byNetlink, false, 1.0 / 3},
+	{"a", byHolder, byNetlink, false, 1.0 / 3},
+	{"c", byBPF, byNetlink, false, 1.0 / 4},
 	{"a", count, countSS, false, 1.0 / 2},
 	{"b", count, countSS, false, 1.0 / 2},
 	{"d", count, listSS, true, 2},
@@ -272,6 +359,9 @@ type limit struct {
 }
 
 var limits = []limit{
+	{"c", byBPF, "CPU", cpuOf, int64(2 * time.Second), "2 s"},
+	{"c", byBPF, "memory", rssOf, 64_000_000, "64 MB"},
+	{"c", listBPF, "memory", rssOf, 64_000_000, "64 MB"},
 	{"p", pcap, "CPU", cpuOf, int64(850 * time.Millisecond), "850 ms: 1 M packets a second"},
 	{"p", pcap, "memory", rssOf, 200_000_000, "200 MB"},
 }

@@ -205,9 +205,12 @@ func (s *stage) set(name, value string) error {
 func (s *stage) scaled(n int) int { return int(float64(n) * s.Scale) }
 
 // each starts all members at once and waits until they are ready.
-func (s *stage) each(args func(i int) []string) error {
-	ready := make([]func() error, members)
-	for i := range members {
+func (s *stage) each(args func(i int) []string) error { return s.eachOf(members, args) }
+
+// eachOf is each for that many members.
+func (s *stage) eachOf(n int, args func(i int) []string) error {
+	ready := make([]func() error, n)
+	for i := range n {
 		var err error
 		if ready[i], err = s.launch(args(i)...); err != nil {
 			return err
