@@ -245,7 +245,9 @@ func command(t *testing.T, order testOrder) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		kerneltest.UserNS(t)
 	}
-	order.Sources = sources()
+	if order.Sources == nil {
+		order.Sources = sources()
+	}
 	arg, err := json.Marshal(order)
 	if err != nil {
 		t.Fatal(err)

@@ -46,19 +46,22 @@ type unfinished struct {
 type oneWay struct {
 	mu     sync.Mutex
 	mended bool
-	ports  map[uint16]bool // local ports of such clients
+	begun  map[[2]uint16]bool // local and remote ports of such clients
 }
 
 // drops matches what does not get through.
 func (w *oneWay) drops(c *lab.Crossing) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	port := c.Segment.Src.Port()
+	// One local port serves two services.
+	ports := [2]uint16{c.Segment.Src.Port(), c.Segment.Dst.Port()}
 	if !lab.SYN(c) {
-		return w.ports[port]
+		return w.begun[ports]
 	}
-	if !w.mended {
-		w.ports[port] = true
+	if w.mended {
+		delete(w.begun, ports)
+	} else {
+		w.begun[ports] = true
 	}
 	return false
 }
@@ -79,7 +82,7 @@ func (u *unfinished) open(ctx context.Context) (err error) {
 	if _, err := u.server.must(ctx, crowdListen, listenOrderOf{u.small, smallBacklog}); err != nil {
 		return err
 	}
-	u.way = &oneWay{ports: make(map[uint16]bool)}
+	u.way = &oneWay{begun: make(map[[2]uint16]bool)}
 	u.tunnel.Drop(lab.From(u.Host, u.way.drops))
 	step.Done = append(step.Done,
 		fmt.Sprintf("The backlog of that listener is %s. The server listens on %s too, with a backlog of %s.",
@@ -140,6 +143,20 @@ func (u *unfinished) diagnosis(ctx context.Context) error {
 	return nil
 }
 
+// insist writes as soon as the client is connected. The ACK that brings a cookie back
+// is not sent again when it is lost; data is, and brings it too.
+func (u *unfinished) insist(ctx context.Context, client crowd) error {
+	err := lab.Until(ctx, client.Name+" to be connected", func() (bool, error) {
+		c, err := client.must(ctx, crowdConnected, crowdOf{u.small})
+		return c.Count == 1, err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = client.must(ctx, crowdWrite, writeOrder{Of: u.small, Each: len(request)})
+	return err
+}
+
 // cookies fills the queue of the other listener, and comes in over it.
 func (u *unfinished) cookies(ctx context.Context) error {
 	step := lab.Step{Name: "cookies", Title: "A full queue, and SYN cookies"}
@@ -157,6 +174,9 @@ func (u *unfinished) cookies(ctx context.Context) error {
 		return err
 	}
 	if _, err := guest.must(ctx, crowdConnect, connectOrder{To: u.small, Count: 1}); err != nil {
+		return err
+	}
+	if err := u.insist(ctx, guest); err != nil {
 		return err
 	}
 	if _, err := u.server.must(ctx, crowdAccept, acceptOrder{On: u.small, Count: 1}); err != nil {
@@ -246,6 +266,9 @@ func (u *unfinished) without(ctx context.Context) error {
 		return err
 	}
 	if err := set(u.host, map[string]int{"tcp_syncookies": 1}); err != nil {
+		return err
+	}
+	if err := u.insist(ctx, late); err != nil {
 		return err
 	}
 	if _, err := u.server.must(ctx, crowdAccept, acceptOrder{On: u.small, Count: 1}); err != nil {

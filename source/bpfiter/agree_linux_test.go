@@ -70,6 +70,14 @@ func states(t *tcpvet.Tally) any {
 	return t.States
 }
 
+// stalls gives what waits for its peer, the zero value for nothing.
+func stalls(t *tcpvet.Tally) tcpvet.StallTally {
+	if t.Stalled == nil {
+		return tcpvet.StallTally{}
+	}
+	return *t.Stalled
+}
+
 func sameTally(t *testing.T, name string, x, lo, hi *tcpvet.Tally) {
 	t.Helper()
 	equal(t, name+" states", x.States, hi.States)
@@ -101,15 +109,13 @@ func sameTally(t *testing.T, name string, x, lo, hi *tcpvet.Tally) {
 	}
 	sameOne(t, name+" oldest", x.Oldest, lo.Oldest, hi.Oldest)
 	sameOne(t, name+" most idle", x.MostIdle, lo.MostIdle, hi.MostIdle)
-	if (x.Stalled == nil) != (hi.Stalled == nil) {
-		t.Errorf("%s stalled: %+v, %+v by netlink", name, x.Stalled, hi.Stalled)
-	} else if x.Stalled != nil {
-		equal(t, name+" resent", x.Stalled.Resent, hi.Stalled.Resent)
-		equal(t, name+" probed", x.Stalled.Probed, hi.Stalled.Probed)
-		for s := range x.Stalled.Most {
-			between(t, name+" most resent", mostOf(lo, s), x.Stalled.Most[s], hi.Stalled.Most[s])
-		}
+	// A timer may end between the looks: what waits is sent again then.
+	xs, los, his := stalls(x), stalls(lo), stalls(hi)
+	for s := range xs.Resent {
+		between(t, fmt.Sprintf("%s resent in %v", name, tcpvet.State(s)), los.Resent[s], xs.Resent[s], his.Resent[s])
+		between(t, fmt.Sprintf("%s most resent in %v", name, tcpvet.State(s)), los.Most[s], xs.Most[s], his.Most[s])
 	}
+	between(t, name+" probed", los.Probed, xs.Probed, his.Probed)
 	if (x.Queued == nil) != (hi.Queued == nil) {
 		t.Errorf("%s queued: %+v, %+v by netlink", name, x.Queued, hi.Queued)
 	} else if q, p := x.Queued, hi.Queued; q != nil {
@@ -123,13 +129,6 @@ func sameTally(t *testing.T, name string, x, lo, hi *tcpvet.Tally) {
 		sameOne(t, name+" longest unread", q.LongestUnread, lo.Queued.LongestUnread, p.LongestUnread)
 		sameOne(t, name+" longest blocked", q.LongestBlocked, lo.Queued.LongestBlocked, p.LongestBlocked)
 	}
-}
-
-func mostOf(t *tcpvet.Tally, s int) uint8 {
-	if t.Stalled == nil {
-		return 0
-	}
-	return t.Stalled.Most[s]
 }
 
 func kindOf(all *[tcpvet.NumCloseWaitKinds]tcpvet.Histogram, k int) *tcpvet.Histogram {
