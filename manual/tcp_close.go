@@ -123,7 +123,7 @@ func reuseaddrTopic() Topic {
 		Title:   "when two sockets may have one port",
 		Body: []Block{
 			Terms{
-				{"SO_REUSEADDR", "A server may listen on its port again while old connections are still on it, in TIME-WAIT for instance. Without it a restart fails with EADDRINUSE for up to 60 s. It does not allow two live listeners on one address and port."},
+				{"SO_REUSEADDR", "A server may listen on its port again while old connections are still on it, in TIME-WAIT for instance. Without it a restart fails with EADDRINUSE for up to 60 s. The old listener must have had it too: what it accepted has it from there. It does not allow two live listeners on one address and port."},
 				{"SO_REUSEPORT", "Several sockets of one user listen on the same address and port, and the kernel spreads the connections over them. All of them must set it. Each has a queue of its own, so a process that hangs takes its share with it."},
 				{"IP_BIND_ADDRESS_NO_PORT", "For clients: bind() to a source address without taking a port. The port comes with connect(), for that destination only."},
 			},

@@ -36,7 +36,6 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 
 func nsenter(p tcpvet.Process) string { return fmt.Sprintf("nsenter -t %d -n ", p.PID) }
 
-// quote makes s one word for a shell.
 // Quote writes a word so that a shell takes it as it is.
 func Quote(s string) string {
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@%+=") == "" {

@@ -2,7 +2,6 @@ package vet
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -21,35 +20,20 @@ type Pile struct {
 // SumUp keeps the largest piles of each namespace and kind, at most so many, and
 // makes one of the others. Each stands for one process and service.
 func SumUp(piles []Pile, most int) []Pile {
-	alike := func(a, b Pile) int { return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.Kind, b.Kind)) }
-	slices.SortFunc(piles, func(a, b Pile) int {
-		return cmp.Or(alike(a, b), cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Count, a.Count), a.compare(b.Held))
-	})
-	var out []Pile
-	for len(piles) > 0 {
-		n := 1
-		for n < len(piles) && alike(piles[0], piles[n]) == 0 {
-			n++
-		}
-		named, rest := Cut(piles[:n], most)
-		for _, p := range named {
-			p.Piles = 1
-			out = append(out, p)
-		}
-		if len(rest) > 0 {
-			sum := rest[0]
-			for i := range rest[1:] {
-				o := &rest[1+i]
-				sum.Merge(&o.Holding)
-				sum.Count += o.Count
-				sum.Unsure = sum.Unsure || o.Unsure
-			}
-			sum.Piles = len(rest)
-			out = append(out, sum)
-		}
-		piles = piles[n:]
+	for i := range piles {
+		piles[i].Piles = 1
 	}
-	return out
+	return Largest(piles, most,
+		func(a, b Pile) int { return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.Kind, b.Kind)) },
+		func(a, b Pile) int {
+			return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Count, a.Count), a.compare(b.Held))
+		},
+		func(sum, o *Pile) {
+			sum.Merge(&o.Holding)
+			sum.Count += o.Count
+			sum.Piles += o.Piles
+			sum.Unsure = sum.Unsure || o.Unsure
+		})
 }
 
 // Finding begins a finding of the rule: whose it is, toward what, how bad and how

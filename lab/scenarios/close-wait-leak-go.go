@@ -157,20 +157,10 @@ func (l *goLeak) tidy(ctx context.Context) error {
 }
 
 func (l *goLeak) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, l.Patience); err != nil {
-		return err
-	}
-	err := l.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, l.Stage, "this namespace", lab.Expect{
 		Rules: []string{"close-wait-leak", "fin-wait-2-pileup"},
 		Of:    map[string]lab.Particulars{"close-wait-leak": {Kind: "never-read", Severity: tcpvet.Warning, Service: l.service}},
 	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
-	l.Tell(step)
-	return nil
 }
 
 func (l *goLeak) end(ctx context.Context) error {

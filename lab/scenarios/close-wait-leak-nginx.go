@@ -216,23 +216,13 @@ func (l *nginxLeak) leak(ctx context.Context) error {
 }
 
 func (l *nginxLeak) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, l.Patience); err != nil {
-		return err
-	}
-	err := l.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, l.Stage, "both hosts", lab.Expect{
 		Rules: []string{"close-wait-leak", "fin-wait-2-pileup"},
 		Of: map[string]lab.Particulars{
 			"close-wait-leak":   {Kind: "never-read", Severity: tcpvet.Warning, Service: l.hasty},
 			"fin-wait-2-pileup": {Kind: "orphaned", Service: l.hasty},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at both hosts, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
-	l.Tell(step)
-	return nil
 }
 
 func (l *nginxLeak) close(ctx context.Context) error {

@@ -171,23 +171,13 @@ func (l *pythonLeak) bothEnds(ctx context.Context) error {
 }
 
 func (l *pythonLeak) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, l.Patience); err != nil {
-		return err
-	}
-	err := l.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, l.Stage, "this namespace", lab.Expect{
 		Rules: inRange(l.Stage, "close-wait-leak", "fin-wait-2-pileup", "port-exhaustion"),
 		Of: map[string]lab.Particulars{
 			"close-wait-leak": {Kind: "never-read", Severity: tcpvet.Critical, Service: l.service},
 			"port-exhaustion": {Kind: "exhausted", Service: l.service},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
-	l.Tell(step)
-	return nil
 }
 
 func (l *pythonLeak) close(ctx context.Context) error {

@@ -234,11 +234,7 @@ func (l *serverLeak) refused(ctx context.Context) error {
 }
 
 func (l *serverLeak) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, l.Patience); err != nil {
-		return err
-	}
-	err := l.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, l.Stage, "this namespace", lab.Expect{
 		Rules: []string{"accept-queue-full", "close-wait-leak", "descriptor-limit", "fin-wait-2-pileup"},
 		Of: map[string]lab.Particulars{
 			"accept-queue-full": {Kind: "full", Severity: tcpvet.Critical, Service: l.service},
@@ -246,14 +242,7 @@ func (l *serverLeak) diagnosis(ctx context.Context) error {
 			"descriptor-limit":  {Kind: "leak", Severity: tcpvet.Critical},
 			"fin-wait-2-pileup": {Kind: "orphaned", Service: l.service},
 		},
-	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
-	step.Means = []string{"One fault, seen from four sides: the leak, the descriptors that it takes, the queue that fills since accept() fails, and the other ends of what leaks."}
-	l.Tell(step)
-	return nil
+	}, "One fault, seen from four sides: the leak, the descriptors that it takes, the queue that fills since accept() fails, and the other ends of what leaks.")
 }
 
 func (l *serverLeak) close(ctx context.Context) error {

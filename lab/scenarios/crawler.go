@@ -187,23 +187,13 @@ func (c *crawl) missing(ctx context.Context) error {
 }
 
 func (c *crawl) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, c.Patience); err != nil {
-		return err
-	}
-	err := c.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, c.Stage, "both hosts", lab.Expect{
 		Rules: []string{"close-wait-leak", "fin-wait-2-pileup"},
 		Of: map[string]lab.Particulars{
 			"close-wait-leak":   {Severity: tcpvet.Warning, Service: c.service},
 			"fin-wait-2-pileup": {Kind: "orphaned", Service: c.service},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at both hosts, with %s of patience instead of a minute.", step.Seconds("patience_seconds", c.Patience))}
-	c.Tell(step)
-	return nil
 }
 
 func (c *crawl) release(ctx context.Context) error {

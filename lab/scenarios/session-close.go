@@ -174,20 +174,10 @@ func (c *sessionClose) printed(ctx context.Context) error {
 }
 
 func (c *sessionClose) diagnosis(ctx context.Context) error {
-	step := lab.Step{Name: "diagnosis", Title: "What tcpvet diagnose says"}
-	if err := lab.Wait(ctx, c.Patience); err != nil {
-		return err
-	}
-	err := c.Judge(ctx, &step, lab.Expect{
+	return diagnosis(ctx, c.Stage, "this namespace", lab.Expect{
 		Rules: []string{"close-wait-leak", "fin-wait-2-pileup"},
 		Of:    map[string]lab.Particulars{"close-wait-leak": {Kind: "never-read", Severity: tcpvet.Warning, Service: c.service}},
 	})
-	if err != nil {
-		return err
-	}
-	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", c.Patience))}
-	c.Tell(step)
-	return nil
 }
 
 // close calls close() of the sessions that leak.

@@ -9,7 +9,8 @@ import (
 )
 
 // inHosts gives the addresses of a name in the text of a hosts file (hosts(5)), in
-// its order. A dot at the end of the name says that it is whole: no file has it.
+// its order. A dot at the end of the name says that it is whole; files write none, and
+// one that does is not heeded, as by the C library.
 func inHosts(text, name string) []netip.Addr {
 	return procfs.ParseHosts([]byte(text), strings.TrimSuffix(name, "."))
 }

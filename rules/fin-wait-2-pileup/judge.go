@@ -3,7 +3,6 @@ package finwait2pileup
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -128,36 +127,17 @@ func (p *pileup) orphaned() uint32 {
 // sumUp keeps the largest of each kind and namespace, and makes one of the
 // others.
 func sumUp(piles []pileup) []pileup {
-	byKind := func(a, b pileup) int {
-		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind))
-	}
-	slices.SortStableFunc(piles, func(a, b pileup) int {
-		return cmp.Or(byKind(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.count, a.count))
-	})
-	var out []pileup
-	for len(piles) > 0 {
-		n := 1
-		for n < len(piles) && byKind(piles[0], piles[n]) == 0 {
-			n++
-		}
-		own := n
-		if n > named+1 { // one alone is not summed up
-			own = named
-		}
-		out = append(out, piles[:own]...)
-		if rest := piles[own:n]; len(rest) > 0 {
-			sum := rest[0]
-			for i := range rest[1:] {
-				sum.Merge(&rest[1+i].Holding)
-				sum.count += rest[1+i].count
-				sum.services++
-				sum.undecided = sum.undecided || rest[1+i].undecided
-			}
-			out = append(out, sum)
-		}
-		piles = piles[n:]
-	}
-	return out
+	return vet.Largest(piles, named,
+		func(a, b pileup) int { return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind)) },
+		func(a, b pileup) int {
+			return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(b.count, a.count))
+		},
+		func(sum, o *pileup) {
+			sum.Merge(&o.Holding)
+			sum.count += o.count
+			sum.services += o.services
+			sum.undecided = sum.undecided || o.undecided
+		})
 }
 
 func (p *pileup) finding(c *tcpvet.Census) tcpvet.Finding {

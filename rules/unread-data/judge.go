@@ -2,7 +2,6 @@ package unreaddata
 
 import (
 	"cmp"
-	"slices"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
@@ -124,32 +123,15 @@ func (j *judgement) mayBeUnaccepted(h *heap) bool {
 // sumUp keeps the largest of each kind and namespace, and makes one of the
 // others.
 func sumUp(heaps []heap) []heap {
-	byKind := func(a, b heap) int {
-		return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind))
-	}
-	slices.SortStableFunc(heaps, func(a, b heap) int {
-		return cmp.Or(byKind(a, b), cmp.Compare(b.severity, a.severity), cmp.Compare(b.Count, a.Count))
-	})
-	var out []heap
-	for len(heaps) > 0 {
-		n := 1
-		for n < len(heaps) && byKind(heaps[0], heaps[n]) == 0 {
-			n++
-		}
-		largest, rest := vet.Cut(heaps[:n], named)
-		out = append(out, largest...)
-		if len(rest) > 0 {
-			sum := rest[0]
-			for i := range rest[1:] {
-				o := &rest[1+i]
-				sum.Merge(&o.Holding)
-				sum.Count += o.Count
-				sum.processes++
-				sum.unsure = sum.unsure || o.unsure
-			}
-			out = append(out, sum)
-		}
-		heaps = heaps[n:]
-	}
-	return out
+	return vet.Largest(heaps, named,
+		func(a, b heap) int { return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.kind, b.kind)) },
+		func(a, b heap) int {
+			return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(b.Count, a.Count))
+		},
+		func(sum, o *heap) {
+			sum.Merge(&o.Holding)
+			sum.Count += o.Count
+			sum.processes += o.processes
+			sum.unsure = sum.unsure || o.unsure
+		})
 }
