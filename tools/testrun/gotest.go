@@ -62,8 +62,9 @@ func (r *repo) goTest(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// concurrent lists the packages, as ./folder, whose code or tests use
-// goroutines, channels or package sync.
+// concurrent lists the packages, as ./folder, whose own code uses goroutines,
+// channels or package sync. What only a test starts ends with the test, and the
+// scripts of cmd/tcpvet would play everything once more, at a tenth of the speed.
 func (r *repo) concurrent(ctx context.Context) (pkgs []string, err error) {
 	files, err := r.goFiles(ctx)
 	if err != nil {
@@ -72,7 +73,7 @@ func (r *repo) concurrent(ctx context.Context) (pkgs []string, err error) {
 	seen := map[string]bool{}
 	for _, f := range files {
 		dir := "./" + filepath.ToSlash(filepath.Dir(f))
-		if seen[dir] || strings.HasPrefix(f, "tools/") || strings.Contains(f, "testdata/") {
+		if seen[dir] || strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "tools/") || strings.Contains(f, "testdata/") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(r.root, f))
