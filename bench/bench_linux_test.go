@@ -88,6 +88,41 @@ func TestMissed(t *testing.T) {
 	}
 }
 
+// What following costs is judged as a share of the load, and each end of each
+// connection has to be told.
+func TestMissedTrace(t *testing.T) {
+	run := func(load, kernel, reader, opened, lost int) []traced {
+		us := func(n int) time.Duration { return time.Duration(n) * time.Microsecond }
+		return []traced{{Connections: 1000, Wall: time.Second, Load: us(load), Kernel: us(kernel), Reader: us(reader), Opened: opened, Closed: 2000, Lost: lost}}
+	}
+	good := func() result {
+		return result{Letter: "t", Traced: map[string][]traced{
+			traceNone: run(80_000, 0, 0, 0, 0), traceEvents: run(90_000, 4000, 2400, 0, 0),
+			traceJSON: run(90_000, 4000, 9000, 2000, 0), traceCount: run(81_000, 1000, 200, 0, 0),
+		}}
+	}
+	for name, test := range map[string]struct {
+		line string
+		runs []traced
+		want string // what is missed, "" for nothing
+	}{
+		"within the bars":         {traceEvents, run(90_000, 4000, 2400, 0, 0), ""},
+		"the reader is too dear":  {traceEvents, run(90_000, 4000, 2480, 0, 0), "8.1 %"},
+		"counting is too dear":    {traceCount, run(81_000, 1300, 0, 0, 0), "1.6 %"},
+		"nothing was measured":    {traceCount, run(81_000, 0, 0, 0, 0), "0.0 %"},
+		"an end was not told":     {traceJSON, run(90_000, 0, 0, 1999, 0), "1999 ends opened"},
+		"events were lost":        {traceJSON, run(90_000, 0, 0, 2000, 1), "1 times"},
+		"the load was not served": {traceNone, run(0, 0, 0, 0, 0), "0.0 %"},
+	} {
+		r := good()
+		r.Traced[test.line] = test.runs
+		_, missed := page(time.Now(), []result{r})
+		if got := strings.Join(missed, "; "); (test.want == "") != (got == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s: missed %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 // The recording holds what its title says, by tcpdump's reading.
 func TestTraffic(t *testing.T) {
 	const conversations = 1000

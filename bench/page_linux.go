@@ -25,13 +25,9 @@ func page(now time.Time, results []result) (text string, missed []string) {
 	for _, r := range results {
 		i := slices.IndexFunc(populations, func(p population) bool { return p.letter == r.Letter })
 		fmt.Fprintf(&b, "\n## (%s) %s\n\n%d sockets when measuring began, %d when it ended.\n\n", r.Letter, populations[i].title, r.Began, r.Ended)
-		b.WriteString("| command | runs | CPU ms | wall ms | resident MB |\n|---|--:|--:|--:|--:|\n")
-		for _, c := range populations[i].commands {
-			spent := r.Costs[c.text]
-			fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %.1f |\n", strings.ReplaceAll(c.text, "|", "\\|"), len(spent),
-				millis(medianOf(spent, cpuOf)), millis(medianOf(spent, wallOf)), float64(medianOf(spent, rssOf))/1e6)
+		if r.Traced == nil {
+			costTable(&b, populations[i].commands, r)
 		}
-		b.WriteByte('\n')
 		for _, c := range r.Checks {
 			fmt.Fprintf(&b, "- %s: %s, want %s: **%s**\n", c.What, c.Got, c.Want, verdict(c.OK))
 			if !c.OK {
@@ -43,6 +39,9 @@ func page(now time.Time, results []result) (text string, missed []string) {
 			if !ok {
 				missed = append(missed, fmt.Sprintf("(%s) %s", r.Letter, strings.ReplaceAll(line, "`", "")))
 			}
+		}
+		if r.Traced != nil {
+			tracePage(&b, r, told)
 		}
 		for _, bar := range bars {
 			if bar.letter == r.Letter {
@@ -56,6 +55,17 @@ func page(now time.Time, results []result) (text string, missed []string) {
 		}
 	}
 	return b.String(), missed
+}
+
+// costTable renders what each command took.
+func costTable(b *strings.Builder, commands []command, r result) {
+	b.WriteString("| command | runs | CPU ms | wall ms | resident MB |\n|---|--:|--:|--:|--:|\n")
+	for _, c := range commands {
+		spent := r.Costs[c.text]
+		fmt.Fprintf(b, "| `%s` | %d | %s | %s | %.1f |\n", strings.ReplaceAll(c.text, "|", "\\|"), len(spent),
+			millis(medianOf(spent, cpuOf)), millis(medianOf(spent, wallOf)), float64(medianOf(spent, rssOf))/1e6)
+	}
+	b.WriteByte('\n')
 }
 
 // judge tells whether the median of a command keeps to the limit.

@@ -19,6 +19,7 @@ type population struct {
 	commands      []command
 	rounds        int // how often the commands take turns
 	check         func(context.Context, *stage) []check
+	follow        bool // its load is followed by trace instead: trace_linux.go
 }
 
 // command is measured under its text. In the text tcpvet is the one built for
@@ -155,6 +156,11 @@ var populations = []population{
 		stage:    stageTraffic,
 		commands: []command{{text: pcap}, {text: pcapDump}, {text: pcapShark, once: true}},
 		rounds:   5, check: checkTraffic,
+	},
+	{
+		letter: "t", title: "nginx and wrk, a connection for each request",
+		stage:  func(*stage) error { return nil },
+		rounds: 5, follow: true,
 	},
 }
 

@@ -35,6 +35,7 @@ type result struct {
 	Began  int // sockets when measuring began
 	Ended  int // and when it ended
 	Costs  map[string][]cost
+	Traced map[string][]traced
 	Checks []check
 	States map[string]int // by ss, when nothing was measured
 	Err    string
@@ -160,7 +161,14 @@ func (s *stage) play(ctx context.Context) (r result, err error) {
 			r.Costs[c.text] = append(r.Costs[c.text], spent)
 		}
 	}
-	r.Checks = p.check(ctx, s)
+	if p.follow {
+		if r.Traced, err = s.traceLoad(ctx, p.rounds); err != nil {
+			return r, err
+		}
+	}
+	if p.check != nil {
+		r.Checks = p.check(ctx, s)
+	}
 	if r.Ended, err = s.sockets(); err != nil {
 		return r, err
 	}
