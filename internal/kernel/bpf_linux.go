@@ -33,7 +33,17 @@ func BTF() error {
 // tasks and over TCP sockets (Documentation/bpf/bpf_iterators.rst). Each is a
 // function by whose name a program is attached; BTF lists it.
 func BPFIterators() error {
-	const feature = "BPF iterators over descriptors and TCP sockets"
+	return btfNamed("BPF iterators over descriptors and TCP sockets", "5.11", "bpf_iter_task_file", "bpf_iter_tcp", "bpf_sock_from_file")
+}
+
+// BPFStates tells whether BPF programs can be attached to the changes of TCP sockets'
+// states, and hand records over in a ring (Documentation/bpf/ringbuf.rst).
+func BPFStates() error {
+	return btfNamed("BPF programs at inet_sock_set_state, and their ring buffer", "5.8", "btf_trace_inet_sock_set_state", "bpf_ringbuf_reserve")
+}
+
+// btfNamed tells whether BTF lists functions or types of those names.
+func btfNamed(feature, since string, wanted ...string) error {
 	f, err := os.Open(btfFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return &Unsupported{Feature: feature, Err: err}
@@ -46,9 +56,9 @@ func BPFIterators() error {
 	if err != nil {
 		return fmt.Errorf("probe %s: %w", feature, err)
 	}
-	for _, want := range []string{"bpf_iter_task_file", "bpf_iter_tcp", "bpf_sock_from_file"} {
+	for _, want := range wanted {
 		if !bytes.Contains(names, []byte("\x00"+want+"\x00")) {
-			return &Unsupported{Feature: feature, Since: "5.11", Err: fmt.Errorf("no function %s", want)}
+			return &Unsupported{Feature: feature, Since: since, Err: fmt.Errorf("no %s in BTF", want)}
 		}
 	}
 	return nil

@@ -1,0 +1,75 @@
+package kernel_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tcpvet/tcpvet/internal/kernel"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
+)
+
+// The numbers are those that a mounted tracefs shows, and nothing is mounted for it.
+func TestRootTracepointIDs(t *testing.T) {
+	kerneltest.Root(t)
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"sys_exit_connect", "sys_exit_bind", "sys_enter_connect"}
+	ids, err := kernel.TracepointIDs("syscalls", names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || string(after) != string(before) {
+		t.Errorf("mounts were\n%s and are, %v,\n%s", before, err, after)
+	}
+	script := "mount -t tracefs tracefs /sys/kernel/tracing && cd /sys/kernel/tracing/events/syscalls"
+	for _, name := range names {
+		script += " && cat " + name + "/id"
+	}
+	out, err := exec.Command(kerneltest.Tool(t, "unshare"), "-m", "sh", "-c", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
+	}
+	if got, want := strings.Trim(fmt.Sprint(ids), "[]"), strings.Join(strings.Fields(string(out)), " "); got != want {
+		t.Errorf("got %s, tracefs shows %s", got, want)
+	}
+}
+
+func TestRootTracepointIDsUnknown(t *testing.T) {
+	kerneltest.Root(t)
+	if ids, err := kernel.TracepointIDs("syscalls", "sys_exit_connect", "sys_exit_teleport"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a tracepoint that is not there: %v, %v", ids, err)
+	}
+}
+
+// Without the privilege the error is that of the kernel, not a "no".
+func TestRootTracepointIDsForbidden(t *testing.T) {
+	kerneltest.Root(t)
+	runtime.LockOSThread() // and never unlock: the thread ends with the test
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&hdr, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+	_, err := kernel.TracepointIDs("syscalls", "sys_exit_connect")
+	mounted := false
+	for _, place := range []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"} {
+		_, err := os.Stat(place)
+		mounted = mounted || err == nil
+	}
+	if mounted {
+		t.Skip(kerneltest.LacksFeature + " a tracefs that is mounted nowhere: it is mounted here, and root may read it")
+	}
+	if !errors.Is(err, unix.EPERM) || errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("without CAP_SYS_ADMIN: %v, want EPERM", err)
+	}
+}
