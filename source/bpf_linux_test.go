@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
-	"github.com/tcpvet/tcpvet/netns"
 	"github.com/tcpvet/tcpvet/source"
 	"github.com/tcpvet/tcpvet/source/bpfiter"
 	"github.com/tcpvet/tcpvet/source/sourcetest"
@@ -121,85 +118,6 @@ func spans(s tcpvet.PortSet) (all [][2]uint16) {
 	return all
 }
 
-// A namespace that only descriptors keep is in no process and under no mount: the
-// pass over the descriptors meets its sockets, and that it could not be entered is
-// told.
-func TestRootNamespaceOfDescriptors(t *testing.T) {
-	kerneltest.Root(t)
-	kerneltest.Need(t, bpfiter.Probe)
-	var id tcpvet.NetnsID
-	var fds []int
-	made := make(chan error)
-	go func() {
-		lockForever() // the thread ends, and leaves the sockets
-		made <- func() (err error) {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			if id, err = netns.Self(); err != nil {
-				return err
-			}
-			fds, err = connected()
-			return err
-		}()
-	}()
-	must(t, <-made)
-	for _, fd := range fds {
-		defer unix.Close(fd)
-	}
-	all := source.Query{Want: everything, Netns: source.Namespaces{All: true}}
-	gap := func(g tcpvet.Gap) bool { return g.Netns == id && strings.Contains(g.Err, "descriptors") }
-	type kind struct {
-		tcpvet.State
-		tcpvet.Role
-	}
-	want := map[kind]int{{tcpvet.Listen, tcpvet.Server}: 1, {tcpvet.Established, tcpvet.Client}: 1, {tcpvet.Established, tcpvet.Server}: 1}
-	check := func(way string, kinds map[kind]int, told bool, gaps []tcpvet.Gap) {
-		t.Helper()
-		if !maps.Equal(kinds, want) || !told || !slices.ContainsFunc(gaps, gap) {
-			t.Errorf("%s: %v in the namespace (told: %v), gaps %+v; want %v and a gap", way, kinds, told, gaps, want)
-		}
-	}
-	src := live("bpf")(t)
-	c, err := source.Take(t.Context(), src, all, source.TakeOptions{})
-	must(t, err)
-	kinds := make(map[kind]int)
-	for g, tally := range c.Groups {
-		for s, n := range tally.States {
-			if g.Netns == id && n > 0 {
-				kinds[kind{tcpvet.State(s), g.Role}] += int(n)
-				if int(g.Holder.PID) != os.Getpid() {
-					t.Errorf("held by %v, not by %d", g.Holder, os.Getpid())
-				}
-			}
-		}
-	}
-	_, told := c.Netns[id]
-	check("counted", kinds, told, c.Gaps)
-
-	var l listed
-	must(t, src.Look(t.Context(), all, &l))
-	clear(kinds)
-	for _, s := range l.sockets {
-		if s.Netns == id {
-			kinds[kind{s.State, s.Role}]++
-		}
-	}
-	check("told", kinds, slices.Contains(l.spaces, id), l.gaps)
-
-	// Whoever asks for another namespace gets nothing of it.
-	c, err = source.Take(t.Context(), src, ownOnly(t, everything), source.TakeOptions{})
-	must(t, err)
-	for g := range c.Groups {
-		if g.Netns == id {
-			t.Errorf("asked for the own namespace: %+v", g)
-		}
-	}
-	if slices.ContainsFunc(c.Gaps, gap) {
-		t.Errorf("asked for the own namespace: gaps %+v", c.Gaps)
-	}
-}
-
 // Sockets whose only descriptor is a message on its way belong to a process that
 // nobody can tell. They are told and counted all the same, listeners first.
 func TestRootSocketsOnTheirWay(t *testing.T) {
@@ -219,9 +137,12 @@ func TestRootSocketsOnTheirWay(t *testing.T) {
 		want := map[tcpvet.State]int{tcpvet.Listen: 1, tcpvet.Established: 2}
 		check := func(way string, got map[tcpvet.State]int, gaps []tcpvet.Gap) {
 			t.Helper()
-			named := slices.ContainsFunc(gaps, func(g tcpvet.Gap) bool { return g.What == "holders" })
+			// Where /proc hides a process, that explains them and they are not counted.
+			named := slices.ContainsFunc(gaps, func(g tcpvet.Gap) bool {
+				return g.What == "holders" && (g.Count == 3 && g.Needs == "" || src.Name() != "bpf")
+			})
 			if !maps.Equal(got, want) || !named {
-				t.Errorf("%s: nobody was seen with %v (gaps %+v), want %v and a gap", way, got, gaps, want)
+				t.Errorf("%s: nobody was seen with %v (gaps %+v), want %v and a gap that counts 3", way, got, gaps, want)
 			}
 		}
 		c, err := source.Take(t.Context(), src, ownOnly(t, everything), source.TakeOptions{})
@@ -248,43 +169,6 @@ func TestRootSocketsOnTheirWay(t *testing.T) {
 			t.Errorf("the first that is told is in %v", l.sockets[0].State)
 		}
 	})
-}
-
-// While connections come and go the kernel counts those that stay to the last one,
-// and the census says how many it may be off by.
-func TestRootCountedWhileOthersChange(t *testing.T) {
-	kerneltest.Root(t)
-	kerneltest.Need(t, bpfiter.Probe)
-	kerneltest.Netns(t)
-	const held = 4000
-	population(t, held)
-	keepNetns(t)
-	churn(t, 2)
-	src := withBPF(t)
-	changed := uint64(0)
-	for deadline := time.Now().Add(2 * time.Minute); changed == 0; {
-		c, err := source.Take(t.Context(), src, ownOnly(t, tcpvet.FactHolders|tcpvet.FactListeners), source.TakeOptions{})
-		must(t, err)
-		byService := make(map[netip.AddrPort][2]uint32) // as clients, as servers
-		most := netip.AddrPort{}
-		for g, tally := range c.Groups {
-			n := byService[g.Service]
-			if g.Role == tcpvet.Client {
-				n[0] += tally.States[tcpvet.Established]
-			} else {
-				n[1] += tally.States[tcpvet.Established]
-			}
-			if byService[g.Service] = n; n[0] > byService[most][0] {
-				most = g.Service
-			}
-		}
-		if got := byService[most]; got != [2]uint32{held / 2, held / 2} {
-			t.Errorf("%v of the stable %d are counted as clients and servers", got, held)
-		}
-		if changed = c.Changed; time.Now().After(deadline) {
-			t.Fatal("connections come and go, and no census says that any changed")
-		}
-	}
 }
 
 // What is counted are the states that were asked for.

@@ -149,9 +149,6 @@ func TestRootStableSocketsOnce(t *testing.T) {
 // it is told without what is gone, and is no gap.
 func TestRootProcessEnds(t *testing.T) {
 	eachLive(t, func(t *testing.T, src source.Source) {
-		if src.Name() == "bpf" {
-			return // it tells namespaces before it goes through descriptors: nothing here falls between
-		}
 		kerneltest.Netns(t)
 		fds, err := connected()
 		for _, fd := range fds {
@@ -159,24 +156,40 @@ func TestRootProcessEnds(t *testing.T) {
 		}
 		must(t, err)
 		keepNetns(t)
-		other := keepNetns(t, fds[1])
+		other := keepNetns(t, fds[:2]...)
 		l := listed{onNetns: func(tcpvet.NetnsID) { other.end() }}
 		must(t, src.Look(t.Context(), ownOnly(t, everything), &l))
-		want := inode(t, fds[1])
+		ended := int32(other.Process.Pid)
+		shares := map[uint64]int{inode(t, fds[0]): 1, inode(t, fds[1]): 1}
+		if src.Name() == "bpf" {
+			// It goes through descriptors twice: for listeners before a namespace is
+			// told, for the rest behind that.
+			shares[inode(t, fds[1])] = 0
+		}
 		for _, s := range l.sockets {
-			if s.Inode != want {
+			n, ok := shares[s.Inode]
+			if !ok {
 				continue
 			}
-			if int(s.Holder.PID) != os.Getpid() || len(s.SharedWith) != 1 || int(s.SharedWith[0].PID) != other.Process.Pid {
-				t.Fatalf("held by %v and %v, not by %d and %d", s.Holder, s.SharedWith, os.Getpid(), other.Process.Pid)
+			delete(shares, s.Inode)
+			if int(s.Holder.PID) != os.Getpid() || len(s.SharedWith) != n || n == 1 && s.SharedWith[0].PID != ended {
+				t.Errorf("%v is held by %v and %v, not by %d and %d of %d", s.State, s.Holder, s.SharedWith, os.Getpid(), n, ended)
 			}
-			if info, told := l.procs[s.SharedWith[0]]; !told || info.Comm != "" || info.Sockets == 0 {
-				t.Errorf("the process that ended: %+v (told: %v)", info, told)
-			}
-			want = 0
 		}
-		if want != 0 {
-			t.Error("the shared socket was not told")
+		if len(shares) > 0 {
+			t.Errorf("%d of the shared sockets were not told", len(shares))
+		}
+		told := 0
+		for p, info := range l.procs {
+			if p.PID != ended {
+				continue
+			}
+			if told++; info.Comm != "" || info.Sockets == 0 {
+				t.Errorf("the process that ended: %+v", info)
+			}
+		}
+		if told != 1 {
+			t.Errorf("the process that ended was told %d times", told)
 		}
 		for _, g := range l.gaps {
 			if g.What == "process" {
@@ -184,6 +197,40 @@ func TestRootProcessEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// So it is where the kernel has counted its sockets.
+func TestRootProcessEndsCounted(t *testing.T) {
+	kerneltest.Netns(t)
+	fds, err := connected()
+	for _, fd := range fds {
+		defer unix.Close(fd)
+	}
+	must(t, err)
+	keepNetns(t)
+	other := keepNetns(t, fds[:2]...)
+	c, err := source.Take(t.Context(), withBPF(t), ownOnly(t, everything), source.TakeOptions{Count: func(uint64) { other.end() }})
+	must(t, err)
+	var ended tcpvet.Process
+	for p, info := range c.Processes {
+		if int(p.PID) == other.Process.Pid {
+			if ended = p; info.Comm != "" || info.Sockets == 0 {
+				t.Errorf("the process that ended: %+v", info)
+			}
+		}
+	}
+	shared := uint32(0)
+	for _, tally := range c.Groups {
+		shared += tally.Shared[ended]
+	}
+	if !ended.Known() || shared != 2 {
+		t.Errorf("process %v ended, and shares %d sockets; want a listener and a connection", ended, shared)
+	}
+	for _, g := range c.Gaps {
+		if g.What == "process" {
+			t.Errorf("gap: %+v", g)
+		}
+	}
 }
 
 // A socket that two processes hold is one socket.

@@ -15,6 +15,7 @@ func TestMain(m *testing.M) {
 		"bound":     holdBound,
 		"hold":      hold,
 		"look":      lookUnprivileged,
+		"outside":   lookOutside,
 		"power":     lookWithPower,
 		"tableless": holdTableless,
 		"thousand":  thousand,

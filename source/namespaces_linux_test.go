@@ -42,10 +42,13 @@ func hold() error {
 }
 
 // holder starts a process that listens in a namespace of its own.
-func holder(t *testing.T) (*actor, holding) {
+func holder(t *testing.T, env ...string) (*actor, holding) {
 	t.Helper()
 	var h holding
-	a := start(t, "hold", &h, func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} })
+	a := start(t, "hold", &h, func(c *exec.Cmd) {
+		c.Env = append(c.Env, env...)
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	})
 	return a, h
 }
 

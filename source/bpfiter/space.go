@@ -22,7 +22,7 @@ const (
 	defaultHigh = 60999
 )
 
-// The sizes of struct ports and struct space in bpf/fold.h.
+// The sizes of struct ports and struct space in bpf/tables.h.
 const (
 	portsLen = 1 << 16 / 8
 	spaceLen = 16 + portsLen

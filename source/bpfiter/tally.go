@@ -7,7 +7,7 @@ import (
 	"github.com/tcpvet/tcpvet"
 )
 
-// The sizes of the structs in bpf/fold.h.
+// The sizes of the structs in bpf/tables.h.
 const (
 	groupKeyLen = 56
 	tallyLen    = 784

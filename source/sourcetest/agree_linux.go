@@ -57,7 +57,8 @@ func (l *look) same(m *look, s, o *tcpvet.Socket) {
 		differ("role", s.Role, o.Role)
 	}
 	known := s.Known & o.Known
-	moving := s.Timer.Kind == tcpvet.TimerOn || s.Timer.Kind == tcpvet.TimerPersist
+	k := key(s.Local, s.Remote)
+	moving := s.Timer.Kind == tcpvet.TimerOn || s.Timer.Kind == tcpvet.TimerPersist || !still(l.before[k], m.after[k])
 	if known&(tcpvet.FactQueues|tcpvet.FactBacklog) != 0 && s.RecvQ != o.RecvQ {
 		differ("Recv-Q", s.RecvQ, o.RecvQ)
 	}

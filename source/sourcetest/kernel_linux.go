@@ -15,8 +15,9 @@ import (
 
 // told is what the kernel tells the owner of a descriptor.
 type told struct {
-	info    tcpvet.TCPInfo
-	in, out uint32 // bytes, by SIOCINQ and SIOCOUTQ
+	info     tcpvet.TCPInfo
+	in, out  uint32 // bytes, by SIOCINQ and SIOCOUTQ
+	segments uint64 // sent and received since it was made
 }
 
 // ask asks about every socket that has a descriptor, by its key.
@@ -29,7 +30,7 @@ func (st *stage) ask() map[string]told {
 		}
 		k, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		st.must(err)
-		t := told{info: named(k)}
+		t := told{info: named(k), segments: uint64(k.Segs_out) + uint64(k.Segs_in)}
 		if s.asked && s.state != tcpvet.BoundInactive {
 			in, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
 			st.must(err)

@@ -162,6 +162,8 @@ func TestRootConformNotices(t *testing.T) {
 		"an old FIN":            {where(tcpvet.CloseWait, func(s *tcpvet.Socket) { s.Info.LastAckRecv += time.Hour; s.Info.LastDataRecv += time.Hour }), "it has been so for 1h"},
 		"idle for long":         {where(tcpvet.Established, func(s *tcpvet.Socket) { s.Info.LastDataSent += time.Hour; s.Info.LastDataRecv += time.Hour }), "it has been so for 1h"},
 		"tcp_info":              {held(func(s *tcpvet.Socket) { s.Info.SndMSS++ }), "MSS is"},
+		"a probe":               {held(func(s *tcpvet.Socket) { s.Info.Probes++ }), "probes is 1, and the kernel says 0 and 0"},
+		"a retransmission":      {held(func(s *tcpvet.Socket) { s.Info.TotalRetrans++ }), "total retrans is 1, and the kernel says 0 and 0"},
 		"a fact is left out":    {held(func(s *tcpvet.Socket) { s.Known &^= tcpvet.FactCookie; s.Cookie = 0 }), "cookie is not known"},
 		"more than its facts":   {less(tcpvet.FactCookie), "cookie is known, which the source says that it cannot tell"},
 		"not known, not zero":   {held(func(s *tcpvet.Socket) { s.Known &^= tcpvet.FactUID }), "uid is not known and not zero"},
