@@ -26,10 +26,15 @@ enum { false, true };
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_USER_STACK = 1 << 8,
 	BPF_F_MMAPABLE = 1024,
+	BPF_RB_NO_WAKEUP = 1,
 };
 
 #include <bpf/bpf_helpers.h>
@@ -40,6 +45,7 @@ enum { AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, IPPROTO_TCP = 6, IPPROTO_MPT
 // include/net/tcp_states.h
 enum {
 	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
 	TCP_FIN_WAIT1 = 4,
 	TCP_FIN_WAIT2 = 5,
@@ -48,6 +54,7 @@ enum {
 	TCP_CLOSE_WAIT = 8,
 	TCP_LAST_ACK = 9,
 	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
 	TCP_NEW_SYN_RECV = 12,
 	TCP_BOUND_INACTIVE = 13,
 	NUM_STATES = 14,
@@ -61,6 +68,12 @@ enum {
 	ICSK_TIME_REO_TIMEOUT = 6,
 };
 
+// include/net/sock.h: bits of skc_flags, whose numbers the kernel in use gives.
+enum sock_flags {
+	SOCK_DEAD,
+	SOCK_DONE,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -72,7 +85,6 @@ typedef struct {
 } atomic64_t;
 
 struct seq_file;
-struct pid_namespace;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -84,7 +96,30 @@ struct ns_common {
 	__u32 inum;
 };
 
+struct ipv6_devconf {
+	__s32 disable_ipv6;
+};
+
+struct inet6_dev {
+	struct ipv6_devconf cnf;
+};
+
+struct net_device {
+	unsigned int flags;
+	struct inet6_dev *ip6_ptr;
+};
+
+struct netns_ipv6 {
+	struct ipv6_devconf *devconf_all;
+};
+
 struct net {
+	struct ns_common ns;
+	struct net_device *loopback_dev;
+	struct netns_ipv6 ipv6;
+};
+
+struct pid_namespace {
 	struct ns_common ns;
 };
 
@@ -110,6 +145,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 };
 
 struct hlist_node {
@@ -138,6 +174,7 @@ struct sock_cgroup_data {
 };
 
 struct inode {
+	__u16 i_mode;
 	unsigned long i_ino;
 };
 
@@ -145,8 +182,22 @@ typedef struct {
 	atomic64_t refcnt;
 } file_ref_t;
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
 struct file {
+	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
 	file_ref_t f_ref;
 };
 
@@ -167,8 +218,15 @@ struct socket_alloc {
 	struct inode vfs_inode;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	int sk_err;
+	__u8 sk_shutdown;
 	struct timer_list sk_timer;
 	struct socket *sk_socket;
 	kuid_t sk_uid;
@@ -177,6 +235,10 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct inet_sock {
+	__be16 inet_sport;
 };
 
 struct inet_connection_sock {
@@ -230,6 +292,7 @@ struct tcp_sock {
 	__u64 bytes_sent, bytes_acked, bytes_received;
 	struct minmax rtt_min;
 	struct tcp_options_received rx_opt;
+	int linger2;
 	bool is_mptcp; // from Linux 5.6 on, where MPTCP is built in
 };
 
@@ -271,8 +334,14 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
 struct files_struct {
 	atomic_t count;
+	struct fdtable *fdt;
 };
 
 struct signal_struct {
@@ -294,12 +363,18 @@ struct time_namespace {
 
 struct nsproxy {
 	struct time_namespace *time_ns;
+	struct net *net_ns;
+};
+
+struct mm_struct {
+	struct file *exe_file;
 };
 
 struct task_struct {
 	int pid;
 	int tgid;
 	int exit_state;
+	struct mm_struct *mm;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	__u64 start_time;
@@ -307,6 +382,8 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	unsigned int flags;
+	char comm[16];
 };
 
 struct bpf_iter__task_file {

@@ -119,7 +119,7 @@ func (a *attribution) end(o tcpvet.Observer) {
 	if a.unseen > 0 && !a.denied {
 		o.Gap(tcpvet.Gap{
 			What:  "holders",
-			Err:   "no process was found with the socket: it was opened or passed on meanwhile, or the kernel itself holds it",
+			Err:   "no process was found with the socket: it was opened or passed on meanwhile, or a process outside of this PID namespace or the kernel itself holds it",
 			Count: a.unseen,
 		})
 	}

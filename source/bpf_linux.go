@@ -63,8 +63,12 @@ type round struct {
 	counts  map[tcpvet.Process]descriptors
 	found   []netns.Found
 	only    map[tcpvet.NetnsID]bool // nil for all
-	spaces  map[tcpvet.NetnsID]bool // told to the observer
+	spaces  map[tcpvet.NetnsID]telling
 	entered map[tcpvet.NetnsID]bool // and not known to be empty
+	partial map[tcpvet.NetnsID]bool // what no descriptor holds was not read: a gap says so
+	gone    map[tcpvet.NetnsID]bool // nothing led to it when it was to be entered
+	later   bool                    // the pass began after namespaces were entered
+	hidden  bool                    // the namespaces of some processes could not be read: a gap says so
 	holders bool                    // asked for
 	broken  error                   // of the observer
 	changed uint64                  // sockets that a pass saw change
@@ -88,8 +92,9 @@ func (l *iterators) begin(ctx context.Context, q Query, o tcpvet.Observer) (*rou
 	}
 	r := &round{
 		visit: &visit{live: &l.live, q: q, o: withRoles(o), read: make(map[tcpvet.NetnsID]bool)},
-		found: found, spaces: make(map[tcpvet.NetnsID]bool), entered: make(map[tcpvet.NetnsID]bool),
-		holders: q.Want&ofHolders != 0, progress: func(uint64) {},
+		found: found, hidden: len(gaps) > 0, holders: q.Want&ofHolders != 0, progress: func(uint64) {},
+		spaces: make(map[tcpvet.NetnsID]telling), entered: make(map[tcpvet.NetnsID]bool),
+		partial: make(map[tcpvet.NetnsID]bool), gone: make(map[tcpvet.NetnsID]bool),
 	}
 	if !q.Netns.All {
 		r.only = make(map[tcpvet.NetnsID]bool)
@@ -140,7 +145,7 @@ func (r *round) enter(f netns.Found) (n tcpvet.Netns, sockets bool) {
 	}
 	n = r.settings(f, counters)
 	r.o.Netns(n)
-	r.spaces[f.ID], r.read[f.ID] = true, true
+	r.spaces[f.ID], r.read[f.ID] = told, true
 	r.seen++
 	// Those that are merely bound have a descriptor.
 	sockets = !r.q.Netns.All || !procfs.NoTCP(counters)
@@ -157,28 +162,6 @@ func (r *round) listeners(ctx context.Context, yield func(*tcpvet.Socket) error)
 	}
 	_, err := r.table.sockets(ctx, q, yield)
 	return err
-}
-
-// strange tells of a namespace that was not found, of which a pass has sockets.
-func (r *round) strange(id tcpvet.NetnsID) {
-	if r.spaces[id] {
-		return
-	}
-	r.spaces[id] = true
-	n := tcpvet.Netns{ID: id}
-	known := false
-	for _, f := range r.found {
-		if f.ID == id { // found, and not entered: that was told
-			n.Names, known = f.Names, true
-		}
-	}
-	r.o.Netns(n)
-	if !known {
-		r.o.Gap(tcpvet.Gap{
-			What: "settings, and sockets that no process holds", Where: "netns " + n.Name(), Netns: id,
-			Err: "only descriptors or threads keep the namespace, so that it cannot be entered",
-		})
-	}
 }
 
 // attribute makes the holders of a socket what was asked for. Unless the processes

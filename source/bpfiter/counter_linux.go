@@ -23,6 +23,11 @@ type Options struct {
 	// Info also folds what tcp_info tells: ages and idle times, keepalive,
 	// who waits for a silent peer, and which ends were accepted.
 	Info bool
+
+	// Closed has what nobody holds any more and one process has closed first told
+	// to the caller, who may know which: TIME-WAIT, and orphans in FIN-WAIT-1,
+	// FIN-WAIT-2 and CLOSING.
+	Closed bool
 }
 
 // Counter counts sockets in the kernel. It is for one goroutine at a time, and
@@ -32,6 +37,7 @@ type Counter struct {
 	objects censusObjects
 	passes  *passes
 	closing link.Link // nil where the kernel does not let closes be counted
+	missed  uint64    // changes that the program had not seen before Reset
 }
 
 // NewCounter loads the programs: some 70 ms of CPU time. Where something is
@@ -74,6 +80,9 @@ func (c *Counter) set(p *passState) {
 	p.States, p.Info, p.Counting = uint32(tcpvet.AllStates), 0, 1
 	if c.opt.Info {
 		p.Info = 1
+	}
+	if c.opt.Closed {
+		p.Closed = 1
 	}
 }
 
@@ -171,6 +180,10 @@ func (c *Counter) Elsewhere(yield func(tcpvet.NetnsID, uint64) error) error {
 	})
 }
 
+// MPTCP gives how many MPTCP sockets the last Held met by their descriptors in the
+// namespaces that it was told of, as Stream.MPTCP does.
+func (c *Counter) MPTCP() map[tcpvet.NetnsID]int { return c.passes.mptcp.spaces }
+
 // Reset empties the tables for another look.
 func (c *Counter) Reset() error {
 	err := errors.Join(
@@ -188,6 +201,11 @@ func (c *Counter) Reset() error {
 	if err != nil {
 		return fmt.Errorf("empty the kernel's tables: %w", err)
 	}
+	if c.closing != nil {
+		if c.missed, err = c.misses(); err != nil {
+			return err
+		}
+	}
 	seen, err := c.objects.Seen.Memory()
 	if err != nil {
 		return fmt.Errorf("empty the kernel's tables: %w", err)
@@ -200,12 +218,27 @@ func (c *Counter) Reset() error {
 
 // Closes gives how many sockets have begun to close, or ended, since the namespaces
 // were told by Space: what was counted can be off by as many. One that closes in two
-// steps counts twice. ok is false where the kernel does not tell.
+// steps counts twice, and so does any change that came while the processor was
+// counting another, which the kernel passes over and counts. ok is false where the
+// kernel does not tell.
 func (c *Counter) Closes() (n uint64, ok bool) {
 	if c.closing == nil {
 		return 0, false
 	}
-	return n, c.objects.Closes.Get(&n) == nil
+	missed, err := c.misses()
+	if err != nil || c.objects.Closes.Get(&n) != nil {
+		return 0, false
+	}
+	return n + missed - c.missed, true
+}
+
+// misses is how many changes the kernel passed over since the program was loaded.
+func (c *Counter) misses() (uint64, error) {
+	st, err := c.objects.Closing.Stats()
+	if err != nil {
+		return 0, fmt.Errorf("read what the kernel passed over: %w", err)
+	}
+	return st.RecursionMisses, nil
 }
 
 // Close takes the programs and tables out of the kernel.

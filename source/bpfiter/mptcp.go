@@ -7,15 +7,20 @@ import "github.com/tcpvet/tcpvet"
 // descriptor's inode as inet_diag does.
 type mptcp struct {
 	byInode map[uint64]holders
-	bound   []tcpvet.Socket // merely bound: no other pass comes by these
+	spaces  map[tcpvet.NetnsID]int // how many sockets by namespace
+	bound   []tcpvet.Socket        // merely bound: no other pass comes by these
 }
 
 // add adds a holder. With bound it keeps a merely bound socket too.
 func (m *mptcp) add(r *record, bound bool) {
 	if m.byInode == nil {
-		m.byInode = make(map[uint64]holders)
+		m.byInode, m.spaces = make(map[uint64]holders), make(map[tcpvet.NetnsID]int)
 	}
 	h := m.byInode[r.Inode]
+	// A closed one has nothing that another pass could come by.
+	if len(h) == 0 && r.State != tcpvet.BoundInactive {
+		m.spaces[r.Netns]++
+	}
 	if bound && len(h) == 0 && r.State == tcpvet.BoundInactive && r.Local.Port() != 0 {
 		m.bound = append(m.bound, r.Socket)
 	}

@@ -30,6 +30,7 @@ type Stats struct {
 type passState struct {
 	MSMul                              uint64
 	States, Info, Counting, Number     uint32
+	Closed, _                          uint32
 	Began, BeganJiffies                uint64
 	Folded, Changed, Skipped, LostProc uint64
 }

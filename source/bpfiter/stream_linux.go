@@ -91,6 +91,10 @@ func (s *Stream) Holder(inode uint64) (first tcpvet.Process, others []tcpvet.Pro
 	return s.passes.mptcp.holder(inode)
 }
 
+// MPTCP gives how many MPTCP sockets the last Held met by their descriptors, by
+// namespace. Those that are merely bound are not among them, since Held tells of these.
+func (s *Stream) MPTCP() map[tcpvet.NetnsID]int { return s.passes.mptcp.spaces }
+
 // Processes gives every process with a descriptor, as the first Held saw it.
 func (s *Stream) Processes(yield func(tcpvet.Process, Process) error) error {
 	return eachProcess(s.objects.Processes, yield)

@@ -1,13 +1,23 @@
 // Sockets counted in the kernel. What user space has to see for itself becomes a
 // record: listeners, merely bound sockets, those that several descriptors may hold,
-// and those for which a table has no room.
+// those for which a table has no room, and, if asked for, those that a process closed
+// first and holds no more.
 
 #include "fold.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
+// closed_first tells of what nobody holds that its last holder sent the first FIN.
+static __always_inline bool closed_first(void)
+{
+	return !rec.tgid && (rec.state == TCP_TIME_WAIT || rec.state == TCP_FIN_WAIT2 ||
+			     rec.state == TCP_FIN_WAIT1 || rec.state == TCP_CLOSING);
+}
+
 static __always_inline bool plain(void)
 {
+	if (pass.closed && closed_first())
+		return false;
 	return rec.state != TCP_LISTEN && rec.state != TCP_BOUND_INACTIVE && !(rec.flags & (SHARED | MPTCP));
 }
 

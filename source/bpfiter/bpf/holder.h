@@ -4,7 +4,7 @@
 
 #include "record.h"
 
-// struct process is what is counted of a process; record_linux.go reads it.
+// struct process is what is counted of a process; process_linux.go reads it.
 struct process_key {
 	__u64 start;
 	__s32 tgid;

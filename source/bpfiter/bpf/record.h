@@ -1,5 +1,5 @@
 // A socket as user space and the tables are told of it: the counterpart of
-// record_linux.go. Times are milliseconds before now, as tcp_info gives them.
+// record.go. Times are milliseconds before now, as tcp_info gives them.
 
 #pragma once
 
@@ -41,6 +41,7 @@ struct record {
 struct {
 	__u64 ms_mul; // milliseconds of a tick, shifted by 32
 	__u32 states, info, counting, number; // counting: descriptors by process
+	__u32 closed, pad; // what may be remembered of is told, not counted
 
 	__u64 began, began_jiffies; // of the pass over descriptors: 0 until then
 	__u64 folded, changed, skipped, lost_processes;
