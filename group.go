@@ -14,6 +14,15 @@ type Group struct {
 	Role    Role
 	Local   netip.Addr     // the local address, IPv4-mapped made IPv4; the zero Addr in a folded group
 	Service netip.AddrPort // Socket.Service; the zero AddrPort ("other") in a folded group
+	Former  Process        // Socket.Former
+}
+
+// Owner is the process that holds the sockets, else the one that closed them.
+func (g Group) Owner() Process {
+	if g.Holder == Nobody {
+		return g.Former
+	}
+	return g.Holder
 }
 
 // Folded tells whether the group stands for many services.

@@ -66,3 +66,11 @@ func TestOldestOfEqualAge(t *testing.T) {
 		}
 	}
 }
+
+func TestMergeReusable(t *testing.T) {
+	sum := tcpvet.Tally{Reusable: 3}
+	sum.Merge(&tcpvet.Tally{Reusable: 4})
+	if sum.Reusable != 7 {
+		t.Errorf("3 and 4 reusable are %d", sum.Reusable)
+	}
+}

@@ -50,6 +50,9 @@ type ProcessInfo struct {
 	// LeaderExited tells that the main thread has exited while others run
 	// on: ss -p and lsof do not see its sockets.
 	LeaderExited bool
+
+	// Ended tells that it has ended: its name is what was remembered of it.
+	Ended bool
 }
 
 // Tableless counts descriptors of TCP sockets that are in no table of the kernel:

@@ -36,6 +36,19 @@ type Socket struct {
 	// values.
 	Holder     Process
 	SharedWith []Process
+
+	// Former is the process that closed it first, where nobody holds it any more
+	// and that is remembered; Nobody elsewhere. It may have ended since, and is
+	// Several where too many are.
+	Former Process
+}
+
+// Owner is the process that holds the socket, else the one that closed it.
+func (s *Socket) Owner() Process {
+	if s.Holder == Nobody {
+		return s.Former
+	}
+	return s.Holder
 }
 
 // Knows tells whether the source could tell all of want about this socket.

@@ -32,6 +32,10 @@ type Tally struct {
 	CloseWaitBorn Births // by the time of the FIN; without those whose age is vague and may be more
 	TimeWaitBorn  Births // by the rest of the timer
 
+	// Reusable counts the TIME-WAITs whose port the kernel would give again now, of
+	// those whose Former is known.
+	Reusable uint32
+
 	QueuedBytes uint64 // sum of Recv-Q of sockets in CLOSE-WAIT and ESTAB, an unread FIN counted as 1
 
 	Stalled   *StallTally // sockets that wait for a silent peer; nil for none
@@ -98,6 +102,7 @@ func (t *Tally) Merge(o *Tally) {
 	}
 	t.CloseWaitBorn.merge(o.CloseWaitBorn)
 	t.TimeWaitBorn.merge(o.TimeWaitBorn)
+	t.Reusable += o.Reusable
 	t.QueuedBytes += o.QueuedBytes
 	if o.Stalled != nil {
 		if t.Stalled == nil {

@@ -127,8 +127,11 @@ func mainHolder(c *tcpvet.Census, u *vet.TupleUse) string {
 	if len(u.Holders) == 0 || !c.Facts.Has(tcpvet.FactHolders) {
 		return "-"
 	}
-	name, more := holderName(c, u.Holders[0].Process), ""
-	if n := len(u.Holders) - 1; n > 0 {
+	name, more := holderName(c, &u.Holders[0]), ""
+	if u.Holders[0].Former {
+		name = "(" + vet.ProcessText(c, u.Holders[0].Process) + ")" // no room for more
+	}
+	if n := len(u.Holders) - 1 + u.Holders[0].Alike; n > 0 {
 		more = fmt.Sprintf("+%d", n)
 	}
 	if comm, pid, ok := strings.Cut(name, "["); ok {
@@ -145,14 +148,22 @@ func everyHolder(c *tcpvet.Census, u *vet.TupleUse) string {
 		return "-"
 	}
 	names := make([]string, 0, len(u.Holders))
-	for _, h := range u.Holders {
-		names = append(names, fmt.Sprintf("%s %d", holderName(c, h.Process), h.Count))
+	for i := range u.Holders {
+		h := &u.Holders[i]
+		name := holderName(c, h)
+		if h.Alike > 0 {
+			name += fmt.Sprintf("+%d", h.Alike)
+		}
+		names = append(names, fmt.Sprintf("%s %d", name, h.Count))
 	}
 	return strings.Join(names, ", ")
 }
 
-func holderName(c *tcpvet.Census, p tcpvet.Process) string {
+func holderName(c *tcpvet.Census, s *vet.Share) string {
+	p := s.Process
 	switch {
+	case s.Former:
+		return vet.FormerText(c, p)
 	case p.Known():
 		return vet.ProcessText(c, p)
 	case vet.MaybeNobody(c, p):

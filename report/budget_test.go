@@ -106,3 +106,48 @@ func TestBudgetUnknown(t *testing.T) {
 		}
 	}
 }
+
+// Who closed what takes the ports is named as such, and fits.
+func TestBudgetFormer(t *testing.T) {
+	b := widest()
+	tuple := b.Uses[0].Tuple
+	groups := make(map[tcpvet.Group]*tcpvet.Tally)
+	for g, tally := range b.Census.Groups {
+		g.Holder, g.Former = tcpvet.Nobody, g.Holder
+		groups[g] = tally
+	}
+	b.Census.Groups = groups
+	info := b.Census.Processes[tcpvet.Process{PID: 4194304}]
+	info.Ended = true
+	b.Census.Processes[tcpvet.Process{PID: 4194304}] = info
+	b.Census.Processes[tcpvet.Process{PID: 8}] = info
+	b.Census.Groups[tcpvet.Group{Netns: 5, Former: tcpvet.Process{PID: 8}, Role: tcpvet.Client, Local: tuple.Local, Service: tuple.Remote}] = &tcpvet.Tally{States: [tcpvet.NumStates]uint32{tcpvet.TimeWait: 5}}
+	b.Uses = vet.TupleUses(b.Census, tuple)
+	var table, wide bytes.Buffer
+	if err := b.Table(&table, false, 100); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(table.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+	if want := "[4194304])+2"; !strings.Contains(table.String(), want) {
+		t.Errorf("lacks %q:\n%s", want, table.String())
+	}
+	if err := b.Table(&wide, true, 0); err != nil {
+		t.Fatal(err)
+	}
+	if want := "(fifteen-letters[4194304] ended)+1 22005, (short[7]) 1"; !strings.Contains(wide.String(), want) {
+		t.Errorf("lacks %q:\n%s", want, wide.String())
+	}
+	text, err := json.Marshal(jsonv1.BudgetOf(b.Census, b.Uses, 0, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"holders":[{"process":{"pid":4194304,"comm":"fifteen-letters","start":0,"ended":true},"held":"remembered","alike":1,"count":22005},` +
+		`{"process":{"pid":7,"comm":"short","start":0},"held":"remembered","count":1}]`
+	if !bytes.Contains(text, []byte(want)) {
+		t.Errorf("lacks %s:\n%s", want, text)
+	}
+}

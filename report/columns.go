@@ -48,7 +48,7 @@ var Columns = []Column{
 	{"Peer Address:Port", 21, false, func(b []byte, r *row) []byte { return endpoint(b, r.s.Remote, r.s.Interface) }},
 	{"Holder", 18, false, holder},
 	{"Container", 12, false, func(b []byte, r *row) []byte {
-		return append(b, vet.ContainerText(r.view.Processes[r.s.Holder].Container)...)
+		return append(b, vet.ContainerText(r.view.Processes[r.s.Owner()].Container)...)
 	}},
 	{"Age", 13, true, age},
 	{"Known by", 16, false, func(b []byte, r *row) []byte {
@@ -141,6 +141,14 @@ func holder(b []byte, r *row) []byte {
 			b = strconv.AppendInt(b, int64(n), 10)
 		}
 		return b
+	case r.s.Former.Known():
+		b = processName(append(b, '('), r, r.s.Former)
+		if r.view.Processes[r.s.Former].Ended {
+			b = append(b, " ended"...)
+		}
+		return append(b, ')')
+	case r.s.Former == tcpvet.Several:
+		return append(b, "(several)"...)
 	case r.s.Knows(tcpvet.FactInode) && r.s.Inode == 0:
 		return append(b, "nobody"...)
 	case !r.view.Holders, p == tcpvet.Unseen && !r.s.Knows(tcpvet.FactInode): // which would tell nobody from unseen

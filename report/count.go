@@ -97,7 +97,7 @@ func Count(c *tcpvet.Census, by []string) Counts {
 	counts := make(map[countKey]uint64)
 	for g, t := range c.Groups {
 		key := countKey{group: keep(g, by)}
-		if cont := c.Processes[g.Holder].Container; cont != nil && slices.Contains(by, "container") {
+		if cont := c.Processes[g.Owner()].Container; cont != nil && slices.Contains(by, "container") {
 			key.container = strings.Join([]string{cont.ID, cont.Pod, cont.Name}, "\x00")
 			containers[key.container] = cont
 		}
@@ -148,7 +148,7 @@ func keep(g tcpvet.Group, by []string) tcpvet.Group {
 	for _, word := range by {
 		switch word {
 		case "process":
-			k.Holder = g.Holder
+			k.Holder, k.Former = g.Holder, g.Former
 		case "netns":
 			k.Netns = g.Netns
 		case "service":
@@ -168,6 +168,9 @@ func countValue(c *tcpvet.Census, l jsonv1.Lookup, k countKey, cont *tcpvet.Cont
 	case "state":
 		return k.state.String(), k.state.String()
 	case "process":
+		if k.group.Holder == tcpvet.Nobody && k.group.Former != tcpvet.Nobody {
+			return vet.FormerText(c, k.group.Former), l.FormerOf(k.group.Former)
+		}
 		return vet.ProcessText(c, k.group.Holder), l.ProcessOf(k.group.Holder)
 	case "container":
 		return vet.ContainerText(cont), jsonv1.ContainerOf(cont)

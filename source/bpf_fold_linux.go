@@ -15,22 +15,25 @@ func (l *iterators) fold(ctx context.Context, q Query, f *fold.Folder, count fun
 	if q.states()&tcpvet.AllStates != tcpvet.AllStates {
 		return false, nil
 	}
-	c, err := newCounter(bpfiter.Options{Info: q.Want.Has(tcpvet.FactInfo)})
+	o, end := l.remembered(q.Want, f)
+	defer end()
+	c, err := newCounter(bpfiter.Options{Info: q.Want.Has(tcpvet.FactInfo), Closed: o != tcpvet.Observer(f)})
 	if err != nil {
 		return true, &loadError{err}
 	}
 	defer c.Close()
-	r, err := l.begin(ctx, q, f)
+	r, err := l.begin(ctx, q, o)
 	if err != nil {
 		return true, err
 	}
 	if count != nil {
 		r.progress = count
 	}
-	return true, r.fold(ctx, c, f)
+	return true, r.fold(ctx, c, f, o)
 }
 
-func (r *round) fold(ctx context.Context, c *bpfiter.Counter, f *fold.Folder) error {
+// fold counts into f, and tells o, which passes it on to f, of sockets.
+func (r *round) fold(ctx context.Context, c *bpfiter.Counter, f *fold.Folder, o tcpvet.Observer) error {
 	met := make(map[tcpvet.Process]bool)
 	socket := func(s *tcpvet.Socket) error {
 		r.attribute(s)
@@ -38,12 +41,13 @@ func (r *round) fold(ctx context.Context, c *bpfiter.Counter, f *fold.Folder) er
 		for _, p := range s.SharedWith {
 			met[p] = true
 		}
-		return f.Socket(s)
+		return o.Socket(s)
 	}
 	err := netns.Each(ctx, r.found, func(f netns.Found, err error) error { return r.judge(ctx, c, f, err) })
 	if err != nil {
 		return err
 	}
+	r.later = true
 	stats, err := c.Held(ctx, socket)
 	if err != nil {
 		return err
@@ -58,7 +62,7 @@ func (r *round) fold(ctx context.Context, c *bpfiter.Counter, f *fold.Folder) er
 			return ctx.Err()
 		}
 		if err != nil {
-			r.gap(f, "sockets that no process holds", err)
+			r.unrested(f, err)
 		}
 		r.took(stats)
 		return nil
@@ -66,6 +70,7 @@ func (r *round) fold(ctx context.Context, c *bpfiter.Counter, f *fold.Folder) er
 	if err != nil {
 		return err
 	}
+	r.subflows(c.MPTCP())
 	if err := r.totals(c, f, met); err != nil {
 		return err
 	}
@@ -133,6 +138,7 @@ func (r *round) strangers(ctx context.Context, c *bpfiter.Counter, f *fold.Folde
 		return err
 	}
 	r.took(stats)
+	r.subflows(c.MPTCP())
 	return r.totals(c, f, met)
 }
 
@@ -140,7 +146,7 @@ func (r *round) strangers(ctx context.Context, c *bpfiter.Counter, f *fold.Folde
 // which the calling thread is.
 func (r *round) judge(ctx context.Context, c *bpfiter.Counter, f netns.Found, entry error) error {
 	if entry != nil {
-		r.missed(f, "sockets that no process holds", entry)
+		r.locked(f, entry)
 		return nil
 	}
 	n, sockets := r.enter(f)

@@ -32,6 +32,8 @@ func (l *iterators) Look(ctx context.Context, q Query, o tcpvet.Observer) error 
 	st := l.stream
 	l.stream = nil
 	defer st.Close()
+	o, end := l.remembered(q.Want, o)
+	defer end()
 	r, err := l.begin(ctx, q, o)
 	if err != nil {
 		return err
@@ -47,6 +49,7 @@ func (l *iterators) Look(ctx context.Context, q Query, o tcpvet.Observer) error 
 		return err
 	}
 	if states := q.states() &^ tcpvet.SetOf(tcpvet.Listen); states != 0 {
+		r.later = true
 		stats, err := st.Held(ctx, states, r.socket)
 		if err != nil {
 			return r.failed(ctx, err)
@@ -61,7 +64,7 @@ func (l *iterators) Look(ctx context.Context, q Query, o tcpvet.Observer) error 
 				return r.failed(ctx, err)
 			}
 			if err != nil {
-				r.gap(f, "sockets that no process holds", err)
+				r.unrested(f, err)
 			}
 			r.took(stats)
 			return nil
@@ -70,6 +73,7 @@ func (l *iterators) Look(ctx context.Context, q Query, o tcpvet.Observer) error 
 			return err
 		}
 	}
+	r.subflows(st.MPTCP())
 	return r.finish(ctx)
 }
 
@@ -96,7 +100,7 @@ func (r *round) heldListeners(ctx context.Context, st *bpfiter.Stream) (map[tcpv
 // tellNetns tells a namespace, in which the calling thread is, and its listeners.
 func (r *round) tellNetns(ctx context.Context, st *bpfiter.Stream, f netns.Found, entry error, held map[tcpvet.NetnsID][]tcpvet.Socket) error {
 	if entry != nil {
-		r.missed(f, "sockets that no process holds", entry)
+		r.locked(f, entry)
 		return nil
 	}
 	_, sockets := r.enter(f)

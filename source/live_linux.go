@@ -51,6 +51,8 @@ func (l *live) Facts(want tcpvet.Facts) tcpvet.Facts {
 }
 
 func (l *live) Look(ctx context.Context, q Query, o tcpvet.Observer) error {
+	o, end := l.remembered(q.Want, o)
+	defer end()
 	l.tellHost(q.Want, o)
 	// Two passes over /proc that have nothing to do with each other.
 	where := l.finding(q.Netns)
@@ -246,7 +248,9 @@ func (v *visit) missed(f netns.Found, what string, err error) {
 func (v *visit) gap(f netns.Found, what string, err error) {
 	var e *netns.EnterError
 	if errors.As(err, &e) {
-		v.o.Gap(e.Gap())
+		g := e.Gap()
+		g.What = what
+		v.o.Gap(g)
 		return
 	}
 	v.o.Gap(tcpvet.Gap{What: what, Where: "netns " + f.Name(), Netns: f.ID, Err: err.Error()})

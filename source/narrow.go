@@ -130,6 +130,7 @@ func (n *narrowed) Socket(s *tcpvet.Socket) error {
 		return nil
 	}
 	n.tell(s.Holder)
+	n.tell(s.Former)
 	for _, p := range s.SharedWith {
 		n.tell(p)
 	}

@@ -83,6 +83,9 @@ func socket(n int) *tcpvet.Socket {
 	if n%4 == 0 {
 		s.SharedWith = []tcpvet.Process{{PID: 4122, Start: 987_660}}
 	}
+	if n%4 == 1 {
+		s.Holder, s.Former = tcpvet.Nobody, tcpvet.Process{PID: 4122, Start: 987_660}
+	}
 	return s
 }
 
@@ -111,7 +114,7 @@ func events(n int) []any {
 			Descriptors: 900, Sockets: 870, DescriptorLimit: 1024, LeaderExited: true,
 			Tableless: &tcpvet.Tableless{Used: 3, Quiet: 2, Unasked: 1, Inode: 71}, Localhost: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")},
 		}},
-		told{tcpvet.Process{PID: 4122, Start: 987_660}, tcpvet.ProcessInfo{Comm: "wörk\x01er"}},
+		told{tcpvet.Process{PID: 4122, Start: 987_660}, tcpvet.ProcessInfo{Comm: "wörk\x01er", Ended: true}},
 	}
 	for i := range n {
 		out = append(out, *socket(i))

@@ -1,7 +1,7 @@
 package vet
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -10,29 +10,40 @@ const Day = 24 * time.Hour
 
 // Duration writes a duration in its two largest units, cut and not rounded:
 // "350 ms", "2.5 s", "13 min 5 s", "2 h 13 min", "3 d 4 h".
-func Duration(d time.Duration) string {
+func Duration(d time.Duration) string { return string(AppendDuration(nil, d)) }
+
+// AppendDuration appends what Duration writes.
+func AppendDuration(b []byte, d time.Duration) []byte {
 	switch {
 	case d < 0:
-		return "-" + Duration(-d)
+		return AppendDuration(append(b, '-'), -max(d, -1<<63+1))
 	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
+		return unit(b, d, time.Millisecond, "ms")
 	case d < 10*time.Second && d%time.Second >= 100*time.Millisecond:
-		return fmt.Sprintf("%d.%d s", d/time.Second, d%time.Second/(100*time.Millisecond))
+		b = strconv.AppendInt(b, int64(d/time.Second), 10)
+		b = append(b, '.', byte('0'+d%time.Second/(100*time.Millisecond)))
+		return append(b, " s"...)
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
+		return unit(b, d, time.Second, "s")
 	case d < time.Hour:
-		return units(d, time.Minute, "min", time.Second, "s")
+		return units(b, d, time.Minute, "min", time.Second, "s")
 	case d < Day:
-		return units(d, time.Hour, "h", time.Minute, "min")
+		return units(b, d, time.Hour, "h", time.Minute, "min")
 	}
-	return units(d, Day, "d", time.Hour, "h")
+	return units(b, d, Day, "d", time.Hour, "h")
 }
 
-func units(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
-	if rest := d % large / small; rest != 0 {
-		return fmt.Sprintf("%d %s %d %s", d/large, largeName, rest, smallName)
+func unit(b []byte, d, of time.Duration, name string) []byte {
+	b = strconv.AppendInt(b, int64(d/of), 10)
+	return append(append(b, ' '), name...)
+}
+
+func units(b []byte, d, large time.Duration, largeName string, small time.Duration, smallName string) []byte {
+	b = unit(b, d, large, largeName)
+	if rest := d % large; rest >= small {
+		b = unit(append(b, ' '), rest, small, smallName)
 	}
-	return fmt.Sprintf("%d %s", d/large, largeName)
+	return b
 }
 
 // About writes a duration that was estimated, rounded to no more than it can

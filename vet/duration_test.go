@@ -11,7 +11,7 @@ func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 ms", 350 * time.Millisecond: "350 ms", 999999 * time.Microsecond: "999 ms",
 		time.Second: "1 s", 2560 * time.Millisecond: "2.5 s", 2048 * time.Millisecond: "2 s", 10500 * time.Millisecond: "10 s",
-		59999 * time.Millisecond: "59 s", time.Minute: "1 min", 785 * time.Second: "13 min 5 s",
+		59999 * time.Millisecond: "59 s", time.Minute: "1 min", 785 * time.Second: "13 min 5 s", 61 * time.Second: "1 min 1 s", 61999 * time.Millisecond: "1 min 1 s", -1 << 63: "-106751 d 23 h",
 		2*time.Hour + 13*time.Minute + 59*time.Second: "2 h 13 min", 2 * time.Hour: "2 h",
 		76 * time.Hour: "3 d 4 h", 49710 * vet.Day: "49710 d", -time.Minute: "-1 min",
 	} {

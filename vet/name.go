@@ -34,6 +34,15 @@ func ProcessText(c *tcpvet.Census, p tcpvet.Process) string {
 	return fmt.Sprintf("%s[%d]", Plain(comm), p.PID)
 }
 
+// FormerText names who closed what nobody holds any more: "(curl[4121])", and
+// "(curl[4121] ended)" where that process has ended since.
+func FormerText(c *tcpvet.Census, p tcpvet.Process) string {
+	if c.Processes[p].Ended {
+		return "(" + ProcessText(c, p) + " ended)"
+	}
+	return "(" + ProcessText(c, p) + ")"
+}
+
 const unseen = "a process that could not be seen"
 
 // MaybeNobody tells that p stands for nobody as well as for a process that could

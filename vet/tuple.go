@@ -78,7 +78,7 @@ func AllTuples(c *tcpvet.Census) []tcpvet.Tuple {
 
 // Holders gives who has the connections of each of the tuples, the most first, in
 // one pass over the groups. What a filter left out of the groups is not in it;
-// TIME-WAITs that would be reused now are, under Nobody.
+// TIME-WAITs that would be reused now are, under Nobody or who closed them.
 func Holders(c *tcpvet.Census, tuples ...tcpvet.Tuple) map[tcpvet.Tuple][]Share {
 	holders := make(map[tcpvet.Tuple][]Share, len(tuples))
 	for _, t := range tuples {
@@ -90,21 +90,38 @@ func Holders(c *tcpvet.Census, tuples ...tcpvet.Tuple) map[tcpvet.Tuple][]Share 
 		}
 		key := tcpvet.Tuple{Netns: g.Netns, Local: g.Local, Remote: g.Service}
 		if shares, ok := holders[key]; ok {
-			holders[key] = append(shares, Share{g.Holder, t.Total()})
+			holders[key] = append(shares, shareOf(g, t))
 		}
 	}
-	for _, shares := range holders {
+	for t, shares := range holders {
 		sortShares(shares)
+		shares = foldEnded(c, shares)
+		sortShares(shares)
+		holders[t] = shares
 	}
 	return holders
 }
 
-// leaveOutReusable takes TIME-WAITs whose ports are not taken from who has none
-// of them: no process does.
+// shareOf gives the share of a group: of who holds its sockets, else of who closed them.
+func shareOf(g tcpvet.Group, t *tcpvet.Tally) Share {
+	if g.Holder == tcpvet.Nobody && g.Former != tcpvet.Nobody {
+		return Share{Process: g.Former, Count: t.Total(), Former: true, reusable: uint64(t.Reusable)}
+	}
+	return Share{Process: g.Holder, Count: t.Total()}
+}
+
+// leaveOutReusable takes TIME-WAITs whose ports are not taken from who closed them,
+// and the others from who has none of them: no process does.
 func (u *TupleUse) leaveOutReusable() {
 	rest := uint64(u.Budget.ReusableTimeWait)
 	for i := range u.Holders {
-		if h := &u.Holders[i]; !h.Process.Known() {
+		if h := &u.Holders[i]; h.Former {
+			n := min(rest, h.reusable)
+			h.Count, rest = h.Count-n, rest-n
+		}
+	}
+	for i := range u.Holders {
+		if h := &u.Holders[i]; !h.Former && !h.Process.Known() {
 			n := min(rest, h.Count)
 			h.Count, rest = h.Count-n, rest-n
 		}

@@ -3,6 +3,7 @@ package timewaitpressure
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type pressure struct {
 	budget *tcpvet.Budget
 	kind   string
 	users  []tcpvet.Process // who has other connections to the endpoint
+	shares []vet.Share      // who closed those that rest, as far as that is remembered, and the others
 
 	// rest is how long a port stays in TIME-WAIT: the delay where reuse is
 	// on for the tuple.
@@ -89,8 +91,10 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 			p.users = append(p.users, g.Holder)
 		}
 	}
+	closed := vet.Holders(now, slices.Collect(maps.Keys(pressed))...)
 	var findings []tcpvet.Finding
 	for _, p := range largest {
+		p.shares = closed[p.tuple]
 		slices.SortFunc(p.users, func(a, b tcpvet.Process) int {
 			return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
 		})
@@ -173,6 +177,9 @@ func (p *pressure) detail(c *tcpvet.Census) []string {
 		d = append(d, "Whether the kernel would reuse them is not known here, so all of them count.")
 	} else if vet.StampsUnsure(c, p.tuple) {
 		d = append(d, vet.StampsUnsureText)
+	}
+	if text := vet.ClosedBy(c, p.shares); text != "" {
+		d = append(d, text)
 	}
 	if len(p.users) == 0 {
 		return append(d, "TIME-WAIT belongs to no process, and nobody has another connection to that endpoint now.")

@@ -99,7 +99,7 @@ func (f *Folder) Changed(n uint64) { f.census.Changed += n }
 // Socket counts one socket. It returns no error.
 func (f *Folder) Socket(s *tcpvet.Socket) error {
 	f.census.Sockets++
-	sp := f.space(s.Netns)
+	sp, reusable := f.space(s.Netns), false
 	switch {
 	case s.State == tcpvet.Listen:
 		f.listener(s)
@@ -107,16 +107,20 @@ func (f *Folder) Socket(s *tcpvet.Socket) error {
 	case s.State == tcpvet.BoundInactive:
 		sp.take(f, s.Local.Port())
 	case s.Role == tcpvet.Client && sp.ports != nil && sp.ports.Contains(s.Local.Port()):
-		f.tuple(s, sp)
+		reusable = f.tuple(s, sp)
 	}
 	if f.opt.Select != nil && !f.opt.Select(s, f.info) {
 		return nil
 	}
 	f.census.Selected++
-	f.groups.get(tcpvet.Group{
+	t := f.groups.get(tcpvet.Group{
 		Netns: s.Netns, Holder: s.Holder, Role: s.Role,
-		Local: s.Local.Addr().Unmap(), Service: s.Service(),
-	}).Add(s)
+		Local: s.Local.Addr().Unmap(), Service: s.Service(), Former: s.Former,
+	})
+	t.Add(s)
+	if reusable && s.Former != tcpvet.Nobody {
+		t.Reusable++
+	}
 	return nil
 }
 
@@ -146,7 +150,9 @@ func (sp *space) take(f *Folder, port uint16) {
 	sp.bound.Add(port, port)
 }
 
-func (f *Folder) tuple(s *tcpvet.Socket, sp *space) {
+// tuple counts the port of a client, and tells whether the kernel would give it to
+// another connection of the tuple now.
+func (f *Folder) tuple(s *tcpvet.Socket, sp *space) (reusable bool) {
 	b := f.tuples.get(tcpvet.Tuple{Netns: s.Netns, Local: s.Local.Addr().Unmap(), Remote: tcpvet.Unmap(s.Remote)})
 	if s.State == tcpvet.TimeWait {
 		if age, ok := s.Age(); ok {
@@ -154,7 +160,7 @@ func (f *Folder) tuple(s *tcpvet.Socket, sp *space) {
 		}
 		if sp.reuse.Allows(s) {
 			b.ReusableTimeWait++
-			return
+			return true
 		}
 	}
 	b.Taken[s.State]++
@@ -166,6 +172,7 @@ func (f *Folder) tuple(s *tcpvet.Socket, sp *space) {
 			b.CloseWaitBorn.Add(age.High)
 		}
 	}
+	return false
 }
 
 func (f *Folder) listener(s *tcpvet.Socket) {
@@ -205,7 +212,7 @@ func share(q *tcpvet.Queue, p tcpvet.Process) {
 func (f *Folder) foldGroup(g tcpvet.Group, t *tcpvet.Tally) {
 	g.Local, g.Service = netip.Addr{}, netip.AddrPort{}
 	if f.others[g] == nil && len(f.others) >= f.opt.Groups {
-		g.Holder = tcpvet.Several
+		g.Holder, g.Former = tcpvet.Several, tcpvet.Nobody
 	}
 	if o := f.others[g]; o != nil {
 		o.Merge(t)
