@@ -1,0 +1,3 @@
+package symbol
+
+const native = arm64
