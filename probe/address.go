@@ -11,7 +11,7 @@ import (
 func (j *judgement) ipv6Off() (setting string, off bool) {
 	n := j.netns()
 	for _, name := range []string{"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.lo.disable_ipv6"} {
-		if name == "net.ipv6.conf.lo.disable_ipv6" && !j.Remote.Addr().IsLoopback() {
+		if name == "net.ipv6.conf.lo.disable_ipv6" && !j.target().IsLoopback() {
 			continue
 		}
 		if v, ok := n.SysctlInt(name); ok && v != 0 {
@@ -34,14 +34,27 @@ func (j *judgement) inet6(fits func(tcpvet.Address) bool) int {
 	return n
 }
 
-func (j *judgement) noIPv6() Verdict {
-	v := j.verdict(tcpvet.CauseIPv6Disabled, "this kernel has no IPv6, and %s is an IPv6 address.", j.Remote.Addr())
+// noFamily is about a socket() of a family that cannot be had.
+func (j *judgement) noFamily() Verdict {
+	n := j.netns()
+	if _, has := n.Sysctls["net.ipv6.conf.all.disable_ipv6"]; has || j.target().Is4() {
+		v := j.verdict(tcpvet.CauseUnknown, "this kernel has that family, so a seccomp filter keeps it from the program, as RestrictAddressFamilies= of systemd sets one.")
+		v.Remedies = []tcpvet.Remedy{advise("see the unit of the program, or what else starts it", "tcpvet explain errnos")}
+		return v
+	}
+	v := j.verdict(tcpvet.CauseIPv6Disabled, "this kernel has no IPv6, and %s is an IPv6 address.", j.target())
+	if j.Seen != nil {
+		v.Text[0] = fmt.Sprintf("%s gave %s: this kernel has no IPv6, and an IPv6 socket was asked for.", j.Step, j.Errno)
+	}
+	if j.Seen != nil && n.Sysctls == nil {
+		j.unread(&v, "a seccomp filter (RestrictAddressFamilies= of systemd) ends so too")
+	}
 	j.insteadOfIPv6(&v)
 	return v
 }
 
 func (j *judgement) ipv6Disabled(setting string) Verdict {
-	v := j.verdict(tcpvet.CauseIPv6Disabled, "%s is an IPv6 address, and IPv6 is off: %s is 1.", j.Remote.Addr(), setting)
+	v := j.verdict(tcpvet.CauseIPv6Disabled, "%s is an IPv6 address, and IPv6 is off: %s is 1.", j.target(), setting)
 	j.see(&v, "IPv6 is off", "1", "sysctl -n "+setting)
 	j.insteadOfIPv6(&v)
 	v.Remedies = append(v.Remedies, j.set(setting, "0", "only where IPv6 is wanted here")...)
@@ -54,7 +67,7 @@ func (j *judgement) insteadOfIPv6(v *Verdict) {
 }
 
 func (j *judgement) loopbackDown() Verdict {
-	what := fmt.Sprintf("%s is on lo, which is down in this namespace.", j.Remote.Addr())
+	what := fmt.Sprintf("%s is on lo, which is down in this namespace.", j.target())
 	v := Verdict{Cause: tcpvet.CauseLoopbackDown, Text: []string{"No answer came: " + what}}
 	if j.Errno != 0 {
 		v = j.verdict(v.Cause, "%s", what)
@@ -95,53 +108,6 @@ func (j *judgement) noSource() Verdict {
 	j.see(&v, "IPv6 addresses in all", strconv.Itoa(all), "ip -6 -o addr show | wc -l")
 	v.Remedies = []tcpvet.Remedy{
 		advise("wait until duplicate address detection has ended, or give the interface an address; a container's address that cannot be a duplicate is set with nodad", "tcpvet explain EADDRNOTAVAIL"),
-	}
-	return v
-}
-
-// bind is about an attempt that ended at bind().
-func (j *judgement) bind() Verdict {
-	addr, port := j.Bind.Addr(), j.Bind.Port()
-	switch {
-	case j.Errno == EADDRNOTAVAIL:
-		return j.bindAddress()
-	case j.Errno == EADDRINUSE && port != 0:
-		return j.portTaken()
-	case j.Errno == EADDRINUSE:
-		return j.bindRange()
-	case j.Errno == EACCES:
-		v := j.verdict(tcpvet.CauseUnknown, "port %d is below net.ipv4.ip_unprivileged_port_start, and needs CAP_NET_BIND_SERVICE.", port)
-		v.Remedies = []tcpvet.Remedy{
-			code("bind no source port, or one above it", "tcpvet explain ports"),
-			advise("see the first port that any program may bind", j.run("sysctl -n net.ipv4.ip_unprivileged_port_start")),
-		}
-		return v
-	case addr.Is6() && addr.IsLinkLocalUnicast() && addr.Zone() == "":
-		v := j.verdict(tcpvet.CauseUnknown, "%s is an address of one link, and none is named.", addr)
-		v.Remedies = []tcpvet.Remedy{advise("name the interface behind it, as in fe80::1%eth0", "tcpvet explain EINVAL")}
-		return v
-	}
-	return j.unknown()
-}
-
-func (j *judgement) bindAddress() Verdict {
-	addr := j.Bind.Addr()
-	if setting, off := j.ipv6Off(); addr.Is6() && off {
-		return j.ipv6Disabled(setting)
-	}
-	if addr.Unmap().IsLoopback() && j.LinksKnown && !j.LoopbackUp {
-		return j.loopbackDown()
-	}
-	if a := j.has(addr); a != nil && a.Tentative {
-		v := j.verdict(tcpvet.CauseNoSourceAddress, "%s is tentative on %s: whether another host has it is not known yet.", addr, a.Interface)
-		j.see(&v, "addresses that are tentative and this one", "1", "ip -6 -o addr show tentative to "+addr.String()+" | wc -l")
-		v.Remedies = []tcpvet.Remedy{advise("wait until duplicate address detection has ended; where it does not, look for no carrier or the same address elsewhere", "tcpvet explain EADDRNOTAVAIL")}
-		return v
-	}
-	v := j.verdict(tcpvet.CauseAddressNotLocal, "no interface of this namespace has the address %s.", addr)
-	j.see(&v, "interfaces with that address", "0", "ip -o addr show to "+addr.WithZone("").String()+" | wc -l")
-	v.Remedies = []tcpvet.Remedy{
-		code("bind an address that this namespace has, or none: the kernel then takes that of the route", "tcpvet explain EADDRNOTAVAIL"),
 	}
 	return v
 }

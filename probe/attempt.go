@@ -1,5 +1,6 @@
-// Package probe explains what active measurement found: of an attempt to connect,
-// and of what was read of the machine around it, it says why it ended as it did.
+// Package probe explains attempts to connect, those that are made for it and those of
+// other programs that were seen to fail: from the attempt, and from what was read of
+// the machine around it, it says why it ended as it did.
 // It judges values and reaches nothing; package probe/live makes them.
 package probe
 
@@ -18,11 +19,12 @@ const (
 	StepConnect Step = iota
 	StepSocket
 	StepBind
+	StepAccept
 )
 
 // String names the call.
 func (s Step) String() string {
-	return [...]string{"connect()", "socket()", "bind()"}[min(s, StepBind)]
+	return [...]string{"connect()", "socket()", "bind()", "accept()"}[min(s, StepAccept)]
 }
 
 // Attempt is one try to open a connection, and how it ended.
@@ -33,11 +35,14 @@ type Attempt struct {
 	Step   Step // where it ended
 	Errno  Errno
 	GaveUp bool          // no answer came in the time that it was given; Errno is 0
-	Took   time.Duration // of connect()
+	Took   time.Duration // of connect(); below 0 where not known
 	SYNs   int           // sent by what stayed without an answer, 0 where not known
 
+	Seen *Sight // of what another program did; nil for an attempt of one's own
+
+	Local netip.AddrPort // of what connected, or was seen to fail; port 0 where none was found
+
 	// Of what connected:
-	Local                 netip.AddrPort
 	Timestamps, Keepalive bool // TCP timestamps agreed upon; SO_KEEPALIVE as a socket begins
 }
 
@@ -67,7 +72,8 @@ type Origin struct {
 }
 
 // Scene is what was read around an attempt. The Census is of the namespace in
-// which it was made, and was taken before it.
+// which it was made, and was taken before it; see Sight for what was seen. Where
+// nothing was read it is empty.
 type Scene struct {
 	Census  *tcpvet.Census
 	Netns   tcpvet.NetnsID

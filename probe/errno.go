@@ -43,6 +43,9 @@ var errnos = map[Errno]struct{ name, text string }{
 	EHOSTUNREACH:  {"EHOSTUNREACH", "No route to host"},
 }
 
+// Name gives "EADDRNOTAVAIL", "" for one that is not named here.
+func (e Errno) Name() string { return errnos[e].name }
+
 // String gives name and number: "EADDRNOTAVAIL (99)".
 func (e Errno) String() string {
 	if known, ok := errnos[e]; ok {

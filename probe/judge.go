@@ -15,14 +15,16 @@ func Judge(s *Scene, a *Attempt) Verdict {
 	j := &judgement{Scene: s, Attempt: a}
 	j.enter, j.entered = vet.Enter(s.Census, s.Netns, s.Process)
 	switch {
-	case j.atLimit():
+	case a.Seen == nil && j.atLimit():
 		return j.descriptors()
 	case a.Connected():
 		return j.connected()
 	case a.Errno == EMFILE || a.Errno == ENFILE:
-		return j.ownDescriptors()
+		return j.noDescriptor()
 	case a.Step == StepSocket && a.Errno == EAFNOSUPPORT:
-		return j.noIPv6()
+		return j.noFamily()
+	case a.Step == StepSocket, a.Step == StepAccept:
+		return j.unknown()
 	case a.Step == StepBind:
 		return j.bind()
 	case a.Errno == EADDRNOTAVAIL:
@@ -162,49 +164,18 @@ func (p place) listener(endpoint netip.AddrPort) (q *tcpvet.Queue, at netip.Addr
 
 func (j *judgement) info() tcpvet.ProcessInfo { return j.Census.Processes[j.Process] }
 
-// atLimit tells that the process in whose place this was tried has no descriptor
-// left, whatever became of the attempt.
-func (j *judgement) atLimit() bool {
-	i := j.info()
-	return j.Process.Known() && i.DescriptorLimit > 0 && i.Descriptors >= i.DescriptorLimit
-}
-
-func (j *judgement) descriptors() Verdict {
-	i := j.info()
-	v := Verdict{Cause: tcpvet.CauseDescriptorLimit, Text: []string{
-		fmt.Sprintf("A socket() of %s would fail with %s: it has %s, and its limit is %s.",
-			vet.ProgramText(j.Census, j.Process), EMFILE, vet.Counted(i.Descriptors, "descriptor"), vet.Count(i.DescriptorLimit)),
-		fmt.Sprintf("%s of them are sockets.", vet.Count(i.Sockets)),
-	}}
-	if j.Connected() {
-		v.Text = append(v.Text, "The path is not at fault: tcpvet, which has descriptors, did connect from there.")
-	}
-	v.Evidence = []tcpvet.Evidence{
-		{What: "descriptors in use", Got: vet.Count(i.Descriptors), Check: fmt.Sprintf("ls /proc/%d/fd | wc -l", j.Process.PID)},
-		{What: "the limit", Got: vet.Count(i.DescriptorLimit), Check: fmt.Sprintf("awk '/open files/ {print $4}' /proc/%d/limits", j.Process.PID)},
-	}
-	v.Remedies = []tcpvet.Remedy{
-		advise("see what the sockets among them are: CLOSE-WAIT is a leak in the program, which a higher limit only delays",
-			fmt.Sprintf("tcpvet count --pid %d --by state", j.Process.PID)),
-		code("close what the peer has closed", vet.FixTopic(i)),
-	}
-	return v
-}
-
-// ownDescriptors is about the limit of the one who tried.
-func (j *judgement) ownDescriptors() Verdict {
-	whose := "tcpvet itself"
-	if j.Errno == ENFILE {
-		whose = "the whole machine"
-	}
-	v := j.verdict(tcpvet.CauseDescriptorLimit, "%s has no descriptor left, so nothing was sent.", whose)
-	v.Remedies = []tcpvet.Remedy{advise("a program with the same limit fails likewise: see who holds descriptors", "tcpvet explain EMFILE")}
-	return v
-}
-
 func (j *judgement) unknown() Verdict {
 	v := j.verdict(tcpvet.CauseUnknown, "%s.", j.Errno.Message())
-	v.Text = append(v.Text, "What was read does not tell why.")
+	text := "What was read does not tell why."
+	switch {
+	case j.Errno == EAFNOSUPPORT:
+		text = "The address is of another family than the socket, or names none."
+	case j.Errno == ECONNABORTED && j.Seen != nil:
+		text = "The socket was destroyed from outside, as ss -K does it, or as the kernel does when its source address goes."
+	case j.Errno == EPERM:
+		text = "A BPF program of its cgroup, a seccomp filter or a security module forbids it."
+	}
+	v.Text = append(v.Text, text)
 	v.Remedies = []tcpvet.Remedy{advise("what each error can mean", "tcpvet explain errnos")}
 	return v
 }

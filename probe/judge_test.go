@@ -192,8 +192,10 @@ var cases = []row{
 		"net.ipv6.conf.all.disable_ipv6 is 1", "hosts file", ""},
 	{"IPv6 off, bind", scene().set(noIPv6), bound("[::1]:80", "[::1]:0", StepBind, EADDRNOTAVAIL), tcpvet.CauseIPv6Disabled, tcpvet.Certain,
 		"disable_ipv6 is 1", "hosts file", ""},
-	{"a kernel without IPv6", scene(), &Attempt{Remote: netip.MustParseAddrPort("[::1]:80"), Step: StepSocket, Errno: EAFNOSUPPORT}, tcpvet.CauseIPv6Disabled, tcpvet.Certain,
+	{"a kernel without IPv6", scene().set(withoutIPv6), &Attempt{Remote: netip.MustParseAddrPort("[::1]:80"), Step: StepSocket, Errno: EAFNOSUPPORT}, tcpvet.CauseIPv6Disabled, tcpvet.Certain,
 		"no IPv6", "hosts file", ""},
+	{"a kernel with IPv6, and a filter", scene(), &Attempt{Remote: netip.MustParseAddrPort("[::1]:80"), Step: StepSocket, Errno: EAFNOSUPPORT}, tcpvet.CauseUnknown, tcpvet.Certain,
+		"RestrictAddressFamilies", "unit", ""},
 	{"IPv6 on, ports full", full6(), failing("[2001:db8::7]:80", EADDRNOTAVAIL), tcpvet.CausePortsExhausted, tcpvet.Certain, "10 ESTAB", "", ""},
 	{"lo down, IPv6", down().via(Route{Errno: ENETUNREACH}), failing("[::1]:80", EADDRNOTAVAIL), tcpvet.CauseLoopbackDown, tcpvet.Certain, "down", "ip link show lo", ""},
 	{"lo down, IPv4", down(), failing("127.0.0.1:80", ENETUNREACH), tcpvet.CauseLoopbackDown, tcpvet.Certain, "down", "ip link show lo", ""},
@@ -327,19 +329,42 @@ func TestJudge(t *testing.T) {
 			if e := c.attempt.Errno; e != 0 && c.cause != tcpvet.CauseDescriptorLimit && !strings.Contains(v.Text[0], e.String()) {
 				t.Errorf("the first sentence does not name %s: %s", e, v.Text[0])
 			}
-			var cures []string
-			for _, r := range v.Remedies {
-				cures = append(cures, r.String()+" "+r.Command())
-			}
-			all := strings.Join(cures, "\n")
+			all := remedyText(v)
 			if !strings.Contains(all, c.cure) || c.cause != tcpvet.NoCause && all == "" {
 				t.Errorf("no remedy has %q:\n%s", c.cure, all)
 			}
-			if c.never != "" && regexp.MustCompile(c.never).MatchString(all) {
+			if never := matching(c.never); never != nil && never.MatchString(all) {
 				t.Errorf("a remedy has %q:\n%s", c.never, all)
 			}
 		})
 	}
+}
+
+// everyRow gives those of one's own attempts and those of what was seen.
+func everyRow() []row {
+	all := slices.Clip(cases)
+	for _, s := range sightings {
+		a := Seen(s.event)
+		all = append(all, row{name: s.name, scene: s.scene, attempt: &a})
+	}
+	return all
+}
+
+// remedyText gives the remedies and their commands.
+func remedyText(v Verdict) string {
+	var cures []string
+	for _, r := range v.Remedies {
+		cures = append(cures, r.String()+" "+r.Command())
+	}
+	return strings.Join(cures, "\n")
+}
+
+// matching compiles the words that must not be there, nil for none.
+func matching(never string) *regexp.Regexp {
+	if never == "" {
+		return nil
+	}
+	return regexp.MustCompile(never)
 }
 
 // Every cause but that of a name, which is not tried, is the verdict of a row.
@@ -354,11 +379,11 @@ func TestEveryCauseIsJudged(t *testing.T) {
 // What a verdict names can be run on a sick host, names verbs and topics that there
 // are, and where the way into the namespace is not known nothing is run at all.
 func TestCommandsOfVerdicts(t *testing.T) {
-	verbs := strings.Fields("count ls diagnose explain snapshot pcap capture demo why budget lab")
+	verbs := strings.Fields("count ls diagnose explain snapshot pcap capture demo why budget lab trace")
 	book := manual.New(rules.All...)
 	sick := regexp.MustCompile(`\blsof\b|\bss\s+-[a-zA-Z]*p|grep -r`)
 	seen := 0
-	for _, c := range cases {
+	for _, c := range everyRow() {
 		v := Judge(c.scene, c.attempt)
 		var lines []string
 		for _, e := range v.Evidence {
@@ -412,7 +437,7 @@ func TestCommandsOfVerdicts(t *testing.T) {
 
 // In a namespace that is entered by a process, each command is.
 func TestCommandsEnterTheNamespace(t *testing.T) {
-	for _, c := range cases {
+	for _, c := range everyRow() {
 		inside := *c.scene
 		census := *c.scene.Census
 		census.Self = 1

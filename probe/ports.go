@@ -3,7 +3,6 @@ package probe
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/tcpvet/tcpvet"
@@ -35,10 +34,10 @@ func (s *Scene) Use(a *Attempt) *vet.TupleUse {
 
 // notAvailable is about connect() that found no local address or port.
 func (j *judgement) notAvailable() Verdict {
-	if j.Bind.Port() != 0 {
+	if j.Bind.Port() != 0 && !j.before() {
 		return j.sameTuple()
 	}
-	if j.v6() {
+	if j.v6() && !j.searched() {
 		setting, off := j.ipv6Off()
 		switch {
 		case off:
@@ -49,10 +48,17 @@ func (j *judgement) notAvailable() Verdict {
 			return j.noRoute()
 		case j.Route.Known && !j.Route.Source.IsValid():
 			return j.noSource()
+		case j.before():
+			return j.noSourceThen()
 		}
+	}
+	if j.before() {
+		return j.unknown()
 	}
 	use := j.Use(j.Attempt)
 	switch {
+	case use == nil && j.Seen != nil:
+		return j.noPort()
 	case use == nil:
 		v := j.verdict(tcpvet.CausePortsExhausted, "no local port is left for %s, as far as the error tells: the port range could not be read.", j.Remote)
 		v.Certainty = tcpvet.Likely
@@ -64,6 +70,8 @@ func (j *judgement) notAvailable() Verdict {
 		return j.blocked(use)
 	case use.Left == 0:
 		return j.exhausted(use)
+	case j.Seen != nil:
+		return j.freeAgain(use)
 	}
 	v := j.verdict(tcpvet.CauseUnknown, "%s of %s local ports were free just before, so one should have been found.", vet.Count(use.Left), vet.Count(use.Usable()))
 	v.Text = append(v.Text, "Ports that were taken meanwhile, a socket option of the program (IP_LOCAL_PORT_RANGE) or a BPF program can be why.")
@@ -126,6 +134,9 @@ const half = 0.5
 func (j *judgement) exhausted(u *vet.TupleUse) Verdict {
 	c := j.Census
 	v := j.verdict(tcpvet.CausePortsExhausted, "no local port is left from %s. %s; other destinations still connect.", between(u), taken(u))
+	if u.Left > 0 { // again
+		v.Text = []string{fmt.Sprintf("%s gave %s: no local port was left from %s.", j.Step, j.Errno, between(u)), taken(u) + " now."}
+	}
 	var states []string
 	most := tcpvet.State(0)
 	for _, s := range tcpvet.States {
@@ -136,7 +147,9 @@ func (j *judgement) exhausted(u *vet.TupleUse) Verdict {
 			}
 		}
 	}
-	v.Text = append(v.Text, "By state: "+strings.Join(states, ", ")+"."+heldBy(c, u))
+	if len(states) > 0 {
+		v.Text = append(v.Text, "By state: "+strings.Join(states, ", ")+"."+heldBy(c, u))
+	}
 	j.seeRange(&v, u.Ports)
 	all := vet.Selection{Local: netip.AddrPortFrom(u.Local, 0), Remote: u.Remote, Ports: u.Ports}
 	if j.entered {
@@ -144,7 +157,7 @@ func (j *judgement) exhausted(u *vet.TupleUse) Verdict {
 			What: "connections of the tuple", Got: vet.AtLeast(c.TupleError, u.Budget.Total()+uint64(u.Budget.ReusableTimeWait)), Check: j.enter + all.Count(),
 		})
 	}
-	held := func(s tcpvet.State) bool { return float64(u.Budget.Taken[s]) >= half*float64(u.Taken) }
+	held := func(s tcpvet.State) bool { return u.Taken > 0 && float64(u.Budget.Taken[s]) >= half*float64(u.Taken) }
 	switch first := vet.FirstKnown(u.Holders); {
 	case held(tcpvet.CloseWait):
 		v.Text = append(v.Text, "CLOSE-WAIT is a leak in the program: the peer has closed, and the program never did. No setting cures it.")
@@ -194,7 +207,13 @@ func heldBy(c *tcpvet.Census, u *vet.TupleUse) string {
 // sameTuple is about connect() with a source port of the program's own choice.
 func (j *judgement) sameTuple() Verdict {
 	v := j.verdict(tcpvet.CauseTupleExists, "the connection %s to %s is there already%s.", j.source(), j.Remote, j.socketText(j.Same))
-	if j.Same == nil {
+	switch {
+	case j.Same == nil && j.Seen != nil: // the kernel gives this error for no other reason then
+		v.Text[0] = fmt.Sprintf("%s gave %s: a connection from %s to %s was there already.", j.Step, j.Errno, j.source(), j.Remote)
+		if !j.blind() {
+			v.Text = append(v.Text, j.later()+" found it no more.")
+		}
+	case j.Same == nil:
 		v.Certainty = tcpvet.Likely
 		v.Text[0] = fmt.Sprintf("%s gave %s: with a source port of its own, the one reason is a connection with the same four numbers; the look just before saw none.", j.Step, j.Errno)
 	}
@@ -232,43 +251,4 @@ func (j *judgement) seeSame(v *Verdict) {
 
 func (j *judgement) otherPort() []tcpvet.Remedy {
 	return []tcpvet.Remedy{code("choose no source port: the kernel then takes a free one", "tcpvet explain ports")}
-}
-
-// portTaken is about bind() of a port that another socket has.
-func (j *judgement) portTaken() Verdict {
-	if j.Same != nil {
-		v := j.verdict(tcpvet.CauseTupleExists, "the connection %s to %s is there already%s.", j.source(), j.Remote, j.socketText(j.Same))
-		j.seeSame(&v)
-		v.Remedies = j.otherPort()
-		return v
-	}
-	v := j.verdict(tcpvet.CauseBoundPorts, "another socket has the port %d%s.", j.Bind.Port(), j.socketText(j.OnPort))
-	if j.OnPort == nil {
-		v.Text = append(v.Text, "It is in no table: it is merely bound, and this kernel does not tell of those.")
-	}
-	v.Remedies = append(j.otherPort(), advise("see what is on that port", j.run("ss -Htan sport = :"+strconv.Itoa(int(j.Bind.Port())))))
-	return v
-}
-
-// bindRange is about bind() with port 0 that found none free.
-func (j *judgement) bindRange() Verdict {
-	p := j.netns().Ports
-	if p == nil {
-		v := j.verdict(tcpvet.CauseBoundPorts, "bind() with port 0 found none free; the port range could not be read.")
-		v.Certainty = tcpvet.Likely
-		return v
-	}
-	if p.Size() <= p.ReservedInside() {
-		return j.reserved(p)
-	}
-	v := j.verdict(tcpvet.CauseBoundPorts, "bind() with port 0 does not know the destination yet, so that all destinations share one range, and all of its %s are in use.", vet.Counted(p.Size()-p.ReservedInside(), "port"))
-	if u := j.Use(j.Attempt); u != nil && u.Taken > 0 {
-		v.Text = append(v.Text, fmt.Sprintf("%s of them are connections from %s to this target.%s", vet.Count(u.Taken), u.Local, heldBy(j.Census, u)))
-	}
-	j.seeRange(&v, p)
-	v.Remedies = []tcpvet.Remedy{
-		code("set IP_BIND_ADDRESS_NO_PORT before bind(): the port is then chosen at connect(), and each destination has the whole range", "tcpvet explain EADDRINUSE"),
-		code("bind no source address where the route gives the right one anyway", "tcpvet explain ports"),
-	}
-	return v
 }

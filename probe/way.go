@@ -14,7 +14,7 @@ import (
 func (j *judgement) noWay() Verdict {
 	remote := j.Remote.Addr().Unmap()
 	switch {
-	case j.down():
+	case j.down() && !j.searched():
 		return j.loopbackDown()
 	case j.Errno == EINVAL && j.Bind.Addr().Unmap().IsLoopback() && !remote.IsLoopback():
 		return j.sourceScope()
@@ -30,7 +30,7 @@ func (j *judgement) noWay() Verdict {
 		v := j.verdict(tcpvet.CauseNoRoute, "%s is a broadcast or multicast address, and TCP has one peer.", remote)
 		v.Remedies = []tcpvet.Remedy{advise("connect to the address of a host", "tcpvet explain ENETUNREACH")}
 		return v
-	case j.Route.Errno == j.Errno:
+	case j.Route.Errno == j.Errno && !j.searched():
 		return j.noRoute()
 	case j.v6() && j.loopbackSource():
 		return j.noSource()
@@ -39,11 +39,17 @@ func (j *judgement) noWay() Verdict {
 		j.seeRoute(&v)
 		v.Remedies = []tcpvet.Remedy{advise("see the rules and tables that this source has", j.run("ip rule show"))}
 		return v
+	case j.before():
+		return j.noRouteThen()
 	case j.Errno == EHOSTUNREACH:
 		return j.hostUnreachable()
 	case j.Errno == ENETUNREACH:
 		v := j.verdict(tcpvet.CauseNoRoute, "there is a route, so a router on the way to %s has none, and said so by ICMP; or the route has just changed.", remote)
 		v.Certainty = tcpvet.Likely
+		if j.searched() {
+			v.Text[0] = fmt.Sprintf("%s gave %s: there was a route, and a router on the way to %s had none, and said so by ICMP.", j.Step, j.Errno, remote)
+			v.Certainty = tcpvet.Certain
+		}
 		j.seeRoute(&v)
 		v.Remedies = []tcpvet.Remedy{advise("find the router that says so: its address is in the answer", j.run("tcpdump -nvi any -c 5 icmp or icmp6"))}
 		return v
@@ -53,7 +59,11 @@ func (j *judgement) noWay() Verdict {
 
 // loopbackSource tells that only ::1 could be had as the source for another host.
 func (j *judgement) loopbackSource() bool {
-	return j.Route.Source.IsValid() && j.Route.Source.IsLoopback() && !j.here()
+	source := j.Route.Source
+	if j.searched() {
+		source = j.Local.Addr()
+	}
+	return source.IsValid() && source.IsLoopback() && !j.here()
 }
 
 func (j *judgement) noRoute() Verdict {
@@ -196,17 +206,27 @@ func (j *judgement) silence() Verdict {
 	if j.SYNs > 0 {
 		sent = vet.Counted(j.SYNs, "SYN")
 	}
-	if j.GaveUp {
+	switch {
+	case j.GaveUp && j.Seen != nil:
+		return j.closedPending(v)
+	case j.GaveUp:
 		v.Text = []string{fmt.Sprintf("No answer came in %s (--timeout): %s stayed without one. The kernel itself would go on for %s.", vet.Duration(j.Took), sent, j.synText())}
-	} else {
+	case j.Took < 0:
+		v.Text = []string{fmt.Sprintf("%s gave %s: %s stayed without an answer.", j.Step, j.Errno, sent)}
+	default:
 		v.Text = []string{fmt.Sprintf("%s gave %s: %s stayed without an answer for %s.", j.Step, j.Errno, sent, vet.Duration(j.Took))}
 	}
+	return j.unanswered(v)
+}
+
+// unanswered goes on with what may have kept the answer away.
+func (j *judgement) unanswered(v Verdict) Verdict {
 	p, found := j.place()
 	if found && j.fullQueue(&v, p) {
 		return v
 	}
 	v.Certainty = tcpvet.Likely
-	if j.GaveUp && j.Took < firstWait && j.Lost == 0 {
+	if j.GaveUp && j.Seen == nil && j.Took < firstWait && j.Lost == 0 {
 		v.Text = append(v.Text, fmt.Sprintf("That was too short to tell a slow answer from none: the kernel itself waits %s before it sends a SYN again.", vet.Duration(firstWait)))
 		v.Remedies = []tcpvet.Remedy{advise("wait for longer: --timeout 5s", "tcpvet explain ETIMEDOUT")}
 		return v

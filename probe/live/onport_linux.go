@@ -35,16 +35,32 @@ func (w *onPort) Socket(s *tcpvet.Socket) error {
 }
 
 // find gives the connection of the port from local, which may be unspecified, to
-// remote, and another socket of the port that is none; nil for none.
+// remote, and another socket of the port that keeps local from being bound; nil for
+// none.
 func (w *onPort) find(local netip.Addr, remote netip.AddrPort) (same, other *tcpvet.Socket) {
 	for i := range w.sockets {
 		s := &w.sockets[i]
 		from := local.IsUnspecified() || s.Local.Addr().Unmap() == local.Unmap()
 		if from && netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port()) == remote {
 			same = s
-		} else if other == nil {
+		} else if conflicts(s.Local.Addr(), local) && (other == nil || keeps(s) && !keeps(other)) {
 			other = s
 		}
 	}
 	return same, other
+}
+
+// conflicts tells whether one port cannot be bound to both addresses: they are the
+// same, or one is that of all (bind(2), ip(7), ipv6(7); IPV6_V6ONLY does not show).
+func conflicts(a, b netip.Addr) bool {
+	a, b = a.Unmap(), b.Unmap()
+	all := func(one, other netip.Addr) bool {
+		return one.IsUnspecified() && (one.Is6() || other.Is4())
+	}
+	return a == b || all(a, b) || all(b, a)
+}
+
+// keeps tells of a socket that SO_REUSEADDR does not help against.
+func keeps(s *tcpvet.Socket) bool {
+	return s.State == tcpvet.Listen || s.State == tcpvet.BoundInactive
 }

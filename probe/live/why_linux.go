@@ -3,7 +3,6 @@ package live
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,7 +13,6 @@ import (
 	"github.com/tcpvet/tcpvet/netns"
 	"github.com/tcpvet/tcpvet/probe"
 	"github.com/tcpvet/tcpvet/source"
-	"github.com/tcpvet/tcpvet/source/procfs"
 )
 
 // Question says what to try, and where.
@@ -39,10 +37,6 @@ func (q *Question) fits(addr netip.Addr) bool {
 	return q.Family == 0 || q.Family == 4 == addr.Is4()
 }
 
-// wanted is what a look has to tell.
-const wanted = tcpvet.FactHolders | tcpvet.FactContainers | tcpvet.FactListeners | tcpvet.FactBound | tcpvet.FactPortRange |
-	tcpvet.FactSysctls | tcpvet.FactAddresses | tcpvet.FactLimits
-
 // Why tries to connect and says why it does or does not. The addresses of the
 // target are tried in order until one is reached. An error means that nothing
 // could be tried; it wraps netns.ErrGone or netns.ErrNotPermitted where that is
@@ -54,9 +48,9 @@ func Why(ctx context.Context, q Question) (*probe.Answer, error) {
 	}
 	a := &probe.Answer{Target: q.Target, Bind: q.Bind, Netns: space.ID}
 	var r probe.Resolution
-	var up, known bool
+	var g ground
 	err = space.Do(func() (err error) {
-		up, known = loopbackUp()
+		g = readGround()
 		a.Origins, r, err = resolve(ctx, &q, filesOf(q.PID, space.Names))
 		for i := range a.Origins {
 			a.Origins[i].Route = route(a.Origins[i].Addr, q.Bind.Addr())
@@ -68,13 +62,20 @@ func Why(ctx context.Context, q Question) (*probe.Answer, error) {
 	}
 	order(a.Origins)
 	on := &onPort{space: space.ID, port: q.Bind.Port()}
-	census, err := q.look(ctx, space.ID, on)
+	src, err := source.Open("auto")
 	if err != nil {
 		return nil, err
 	}
+	census, err := look(ctx, src, space.ID, ofPorts, on)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		census.Gaps = append(census.Gaps, tcpvet.Gap{What: "sockets", Err: err.Error()})
+	}
 	a.Census = &census
 	if q.PID != 0 {
-		if a.Process, err = process(ctx, &census, int32(q.PID)); err != nil {
+		if a.Process, err = process(&census, int32(q.PID)); err != nil {
 			return nil, err
 		}
 	}
@@ -83,12 +84,11 @@ func Why(ctx context.Context, q Question) (*probe.Answer, error) {
 		return a, nil
 	}
 	for _, o := range a.Origins {
-		s := probe.Scene{
-			Census: &census, Netns: space.ID, Process: a.Process, Target: q.Target, Route: o.Route, LoopbackUp: up, LinksKnown: known,
-		}
+		s := g.scene(&census, space.ID)
+		s.Process, s.Target, s.Route = a.Process, q.Target, o.Route
 		remote := netip.AddrPortFrom(o.Addr, q.Port)
 		s.Same, s.OnPort = on.find(q.Bind.Addr(), remote)
-		connected, err := q.try(ctx, space, &s, remote, a)
+		connected, err := q.try(ctx, src, space, &s, remote, a)
 		if err != nil {
 			return nil, fmt.Errorf("try to connect: %w", err)
 		}
@@ -144,44 +144,8 @@ func order(all []probe.Origin) {
 	slices.SortStableFunc(all, func(a, b probe.Origin) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
-// look reads what is in the namespace. That a part could not be seen is a gap.
-func (q *Question) look(ctx context.Context, id tcpvet.NetnsID, on *onPort) (tcpvet.Census, error) {
-	src, err := source.Open("auto")
-	if err != nil {
-		return tcpvet.Census{}, err
-	}
-	query := source.Query{Want: wanted, Netns: source.Namespaces{Names: []string{strconv.FormatUint(uint64(id), 10)}}}
-	if self, err := netns.Self(); err == nil && self == id {
-		query.Netns = source.Namespaces{}
-	}
-	c, err := source.Take(ctx, src, query, source.TakeOptions{Watch: on.watch})
-	if ctx.Err() != nil {
-		return c, ctx.Err()
-	}
-	if err != nil {
-		c.Gaps = append(c.Gaps, tcpvet.Gap{What: "sockets", Err: err.Error()})
-	}
-	return c, nil
-}
-
-// others looks at the listeners and addresses of every namespace that can be
-// entered, nil where that is not possible.
-func others(ctx context.Context) *tcpvet.Census {
-	src, err := source.Open("auto")
-	if err != nil {
-		return nil
-	}
-	c, err := source.Take(ctx, src, source.Query{
-		States: tcpvet.SetOf(tcpvet.Listen), Want: tcpvet.FactListeners | tcpvet.FactHolders | tcpvet.FactAddresses, Netns: source.Namespaces{All: true},
-	}, source.TakeOptions{})
-	if err != nil {
-		return nil // what it would have told is left open
-	}
-	return &c
-}
-
 // try makes the attempts at one address.
-func (q *Question) try(ctx context.Context, space netns.Found, s *probe.Scene, remote netip.AddrPort, a *probe.Answer) (connected bool, err error) {
+func (q *Question) try(ctx context.Context, src source.Source, space netns.Found, s *probe.Scene, remote netip.AddrPort, a *probe.Answer) (connected bool, err error) {
 	for range q.Attempts {
 		var t probe.Try
 		err := space.Do(func() (err error) {
@@ -196,8 +160,8 @@ func (q *Question) try(ctx context.Context, space netns.Found, s *probe.Scene, r
 		if err != nil {
 			return false, err
 		}
-		if answered := t.Errno == probe.ECONNREFUSED || t.Errno == probe.ETIMEDOUT || t.GaveUp; answered && !s.Route.Local && s.Others == nil {
-			s.Others = others(ctx)
+		if abroad(s, &t.Attempt) && s.Others == nil {
+			s.Others = others(ctx, src, space.ID, remote.Addr())
 		}
 		t.Verdict = probe.Judge(s, &t.Attempt)
 		a.Tries = append(a.Tries, t)
@@ -216,42 +180,4 @@ func (q *Question) bindFor(remote netip.Addr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.IPv6Unspecified(), b.Port())
 	}
 	return q.Bind
-}
-
-func insertFailedNow() uint64 {
-	text, err := read("/proc/thread-self/net/stat/nf_conntrack")
-	if err != nil {
-		return 0 // without conntrack, or not allowed: nothing is told of it
-	}
-	return insertFailed(text)
-}
-
-// process finds the process of a PID, and puts what is known of it into the Census
-// where it holds no socket in that namespace.
-func process(ctx context.Context, c *tcpvet.Census, pid int32) (tcpvet.Process, error) {
-	for p := range c.Processes {
-		if p.PID == pid {
-			return p, nil
-		}
-	}
-	holders, _, err := procfs.FS{}.ScanHolders(ctx)
-	if err != nil {
-		return tcpvet.Process{}, err
-	}
-	for p, counts := range holders.Processes() {
-		if p.PID != pid {
-			continue
-		}
-		info, err := procfs.FS{}.ProcessInfo(p)
-		if errors.Is(err, procfs.ErrEnded) {
-			break
-		}
-		info.Descriptors, info.Sockets, info.LeaderExited = counts.Descriptors, counts.Sockets, counts.LeaderExited
-		if c.Processes == nil {
-			c.Processes = map[tcpvet.Process]tcpvet.ProcessInfo{}
-		}
-		c.Processes[p] = info
-		return p, err
-	}
-	return tcpvet.Process{}, fmt.Errorf("read process %d: %w", pid, procfs.ErrEnded)
 }
