@@ -1,0 +1,239 @@
+// Connections that open, fail and close, by the changes of their state.
+
+#include "conn.h"
+#include "end.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+volatile const __u32 wanted; // kinds of events
+volatile const bool calls_too;
+
+enum { PORTS_EXHAUSTED = 1, TUPLE_EXISTS = 4 }; // tcpvet.Cause
+
+// change is one change of a socket.
+struct change {
+	struct tcp_sock *tp;
+	struct conn *conn;
+	__u64 cookie, now;
+	__u32 kinds;
+	int from, to, error;
+	bool own; // made by a call of the running task
+};
+
+// is_own tells whether the running task has the socket locked: else it is merely what
+// the processor was at. Who destroys the sockets of others locks them too.
+static __always_inline bool is_own(struct sock *sk, int from, int error, struct task_struct *task)
+{
+	if (!sk->sk_lock.owned || is_kernel_thread(task) || error == ECONNABORTED)
+		return false;
+	return from != TCP_LISTEN || sk->sk_shutdown;
+}
+
+static __always_inline __u32 kinds_of(int from, int to, const struct conn *c)
+{
+	if (to == TCP_ESTABLISHED && (from == TCP_SYN_SENT || from == TCP_SYN_RECV))
+		return OPEN | STATE;
+	if (to != TCP_CLOSE)
+		return STATE;
+	if (from == TCP_SYN_SENT || (from == TCP_SYN_RECV && c->role == ROLE_CLIENT))
+		return FAIL | STATE;
+	return was_open(from) ? CLOSE | STATE : STATE;
+}
+
+static __always_inline __u64 since(__u64 then, __u64 now) { return then ? now - then : NOT_KNOWN; }
+
+// follow brings what is known of the connection up to date.
+static __always_inline void follow(struct change *h)
+{
+	struct sock *sk = (struct sock *)h->tp;
+	struct conn *c = h->conn;
+
+	if (h->to == TCP_SYN_SENT) {
+		c->began = h->now;
+		c->fixed = sk->__sk_common.skc_num != 0;
+	}
+	if (h->to == TCP_SYN_SENT || h->from == TCP_SYN_SENT)
+		c->role = ROLE_CLIENT;
+	else if (h->from == TCP_SYN_RECV && !c->role)
+		c->role = ROLE_SERVER;
+	if (h->kinds & OPEN)
+		c->opened = h->now;
+	__u8 first = first_by_state(h->to);
+	if (!first)
+		first = first_by_state(h->from);
+	if (first == FIRST_BOTH || !c->first)
+		c->first = first;
+	if (h->from == TCP_CLOSE_WAIT)
+		c->close_wait = since(c->changed, h->now);
+	else if (h->from == TCP_LAST_ACK && !c->changed)
+		c->close_wait = NOT_KNOWN;
+}
+
+// handshake is how long it took an end that was connected to: from its SYN-ACK to the
+// ACK of that, which is its first sample of the round trip time. There is none where the
+// SYN-ACK was sent again.
+static __always_inline __u64 handshake(struct change *h)
+{
+	if (h->from == TCP_SYN_SENT || h->conn->began)
+		return since(h->conn->began, h->now);
+	__u32 srtt = h->tp->srtt_us; // in eighths of microseconds
+	return srtt ? srtt * 125ULL : NOT_KNOWN;
+}
+
+static __always_inline void fill_end(struct event *e, struct change *h)
+{
+	struct sock *sk = (struct sock *)h->tp;
+
+	e->how = how_ended(h->tp, h->from, h->error);
+	if (!e->first)
+		e->first = first_ended(sk, h->from, h->error, e->how);
+	e->error = h->error;
+	e->took = since(h->conn->opened, h->now);
+	if (e->how == HOW_RST && by_peer(sk, h->from, h->error))
+		e->flags |= PEER_RESET;
+}
+
+static __always_inline void fill_failure(struct event *e, struct change *h)
+{
+	e->error = connect_error(h->tp);
+	e->took = since(h->conn->began, h->now);
+	if (h->error || h->tp->packets_out) {
+		e->syns = h->tp->inet_conn.icsk_retransmits + 1;
+	} else if (h->conn->fixed || (!h->conn->began && e->lport)) {
+		e->cause = TUPLE_EXISTS;
+	} else {
+		e->cause = PORTS_EXHAUSTED;
+		e->lport = 0; // of an earlier connect()
+	}
+	if (calls_too) {
+		__u32 error = e->error;
+		bpf_map_update_elem(&told, &h->cookie, &error, BPF_ANY);
+	}
+}
+
+static __always_inline void fill_event(struct event *e, struct change *h, struct task_struct *task, const struct who *who)
+{
+	struct sock *sk = (struct sock *)h->tp;
+	struct conn *c = h->conn;
+
+	e->at = h->now;
+	e->cookie = h->cookie;
+	e->took = NOT_KNOWN;
+	e->in_from = since(c->changed, h->now);
+	e->close_wait = c->close_wait;
+	e->who = *who;
+	e->known_by = h->own ? BY_TASK : who->pid ? BY_COOKIE : BY_NOTHING;
+	e->tid = h->own ? task->pid : 0;
+	fill_ends(e, &sk->__sk_common);
+	e->lport = h->to == TCP_CLOSE ? __builtin_bswap16(((struct inet_sock *)sk)->inet_sport) : sk->__sk_common.skc_num;
+	e->netns = netns_of(&sk->__sk_common);
+	e->kinds = h->kinds;
+	e->from = h->from;
+	e->to = h->to;
+	e->role = c->role;
+	e->first = c->first;
+	e->call = CALL_CONNECT;
+	e->error = 0;
+	e->how = e->cause = e->syns = e->flags = 0;
+	if (h->kinds & OPEN) {
+		e->took = handshake(h);
+		if (h->from == TCP_SYN_RECV && !c->changed)
+			e->in_from = e->took;
+	} else if (h->kinds & FAIL) {
+		fill_failure(e, h);
+	} else if (h->kinds & CLOSE) {
+		fill_end(e, h);
+	}
+}
+
+static __always_inline void changed(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct change h = {.from = ctx[1], .to = ctx[2]};
+	struct conn fresh = {};
+	struct who who = {};
+
+	// A listener's child has no cookie of its own yet, nor addresses.
+	if (h.from == h.to || (h.from == TCP_LISTEN && h.to != TCP_CLOSE))
+		return;
+	// What nothing is told of, and nothing rests on.
+	if ((h.to == TCP_FIN_WAIT2 || h.to == TCP_CLOSING) && !(wanted & STATE))
+		return;
+	h.tp = as_tcp(sk);
+	if (!h.tp || !in_view(netns_of(&sk->__sk_common)))
+		return;
+	sk = (struct sock *)h.tp;
+	h.now = bpf_ktime_get_ns();
+	h.error = sk->sk_err;
+	h.own = is_own(sk, h.from, h.error, task);
+	struct conn *kept = NULL;
+	h.cookie = sk->__sk_common.skc_cookie.counter;
+	if (h.cookie)
+		kept = bpf_map_lookup_elem(&conns, &h.cookie);
+	else
+		h.cookie = bpf_get_socket_cookie(sk);
+	h.conn = kept ? kept : &fresh;
+	h.kinds = kinds_of(h.from, h.to, h.conn);
+	follow(&h);
+	if (h.own) {
+		fill_who(&who, task);
+		keep_who(h.conn, &who, h.conn->keep, h.cookie);
+	} else if (has_who(h.conn, h.cookie)) {
+		who = h.conn->who;
+	}
+
+	h.kinds &= wanted;
+	if (h.kinds) {
+		struct event *e = new_event();
+		if (e) {
+			fill_event(e, &h, task, &who);
+			tell(e);
+		}
+	}
+
+	h.conn->changed = h.now;
+	if (h.to == TCP_CLOSE) {
+		if (kept)
+			bpf_map_delete_elem(&conns, &h.cookie);
+	} else if (!kept && h.to != TCP_LISTEN) {
+		if (bpf_map_update_elem(&conns, &h.cookie, &fresh, BPF_ANY) && (h.from == TCP_SYN_RECV || h.to == TCP_SYN_SENT))
+			count(NO_ROOM);
+	}
+}
+
+// Whether the processor is in changes: the kernel does not run a program while it runs
+// already, so that a segment that comes in between needs another one.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} busy SEC(".maps");
+
+SEC("tp_btf/inet_sock_set_state")
+int changes(__u64 *ctx)
+{
+	__u32 zero = 0;
+	volatile __u64 *in = bpf_map_lookup_elem(&busy, &zero);
+
+	if (!in)
+		return 0;
+	*in = 1;
+	changed(ctx);
+	*in = 0;
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int changes_between(__u64 *ctx)
+{
+	__u32 zero = 0;
+	volatile __u64 *in = bpf_map_lookup_elem(&busy, &zero);
+
+	if (in && *in) {
+		changed(ctx);
+		count(BETWEEN);
+	}
+	return 0;
+}

@@ -1,0 +1,109 @@
+package trace_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/trace"
+)
+
+// Of a goroutine it is told where it was started, in a stripped program too.
+func TestRootLeakGoroutines(t *testing.T) {
+	const file = "testdata/leak/leak.go"
+	apart(t)
+	port := hangUp(t)
+	s, r := watch(t, trace.StacksOptions{})
+	leak(t, port, made(t, "go", "-ldflags=-s -w", file), "23", "9", "goroutines")
+	l := look(t, s, r, 32, nil)
+	if len(l.Groups) != 2 || l.Groups[0].Count != 23 || l.Groups[1].Count != 9 {
+		t.Fatalf("got %+v, want 23 and 9", l.Groups)
+	}
+	for i, line := range []string{"often", "seldom"} {
+		g := &l.Groups[i]
+		if own := tcpvet.Own(g.Stack); holds(g.Stack, "leak.go", lineOf(t, file, line)) != own {
+			t.Errorf("line %q is not the first in\n%s", line, text(g.Stack))
+		}
+		if holds(g.Creator, "leak.go", lineOf(t, file, "started")) != 0 || g.Creator[0].Symbol != "main.work" {
+			t.Errorf("started at\n%swant main.work, line %d", text(g.Creator), lineOf(t, file, "started"))
+		}
+	}
+}
+
+// Behind an http.Transport the stack is the transport's, and that is said. Of a program
+// with DWARF the request is told too.
+func TestRootLeakTransport(t *testing.T) {
+	const file = "testdata/leak/leak.go"
+	for _, test := range []struct {
+		name  string
+		args  []string
+		asker bool
+	}{
+		{"dwarf", []string{file}, true},
+		{"pie", []string{"-buildmode=pie", file}, true},
+		{"stripped", []string{"-ldflags=-s -w", file}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			apart(t)
+			port := answerAndHangUp(t)
+			s, r := watch(t, trace.StacksOptions{})
+			program := leak(t, port, made(t, "go", test.args...), "7", "0", "http")
+			for deadline := time.Now().Add(time.Minute); test.asker && !s.KnowsGo(program.Process.Pid); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("where its goroutines are is not known after a minute")
+				}
+			}
+			_, err := program.in.Write([]byte{'\n'})
+			must(t, err)
+			program.holds(t)
+			l := look(t, s, r, 8, nil)
+			g := &l.Groups[0]
+			if l.Count() != 8 || g.Count < 7 || g.KnownBy != tcpvet.StackConnect || !strings.Contains(g.Note, "http.Transport") {
+				t.Errorf("got %+v, want that a transport opened 7 at least", l.Groups)
+			}
+			if len(g.Creator) == 0 || !strings.HasPrefix(g.Creator[0].Symbol, "net/http.(*Transport).") {
+				t.Errorf("started at\n%s", text(g.Creator))
+			}
+			if !test.asker {
+				if g.Asker != nil || g.Count != 8 {
+					t.Errorf("%d, asked for by\n%s", g.Count, text(g.Asker))
+				}
+				return
+			}
+			stack, own := g.Own()
+			if own < 0 || holds(stack, "leak.go", lineOf(t, file, "get")) != own {
+				t.Errorf("line get is not the first in\n%s", text(g.Asker))
+			}
+			if i := len(stack) - 2; i < 0 || stack[i].Symbol != "main.main" {
+				t.Errorf("it does not end in main.main:\n%s", text(g.Asker))
+			}
+		})
+	}
+}
+
+// answerAndHangUp answers one request of each connection, and closes it.
+func answerAndHangUp(t *testing.T) (port string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+			}
+			c.Close()
+		}
+	}()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}

@@ -1,0 +1,58 @@
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kernel"
+)
+
+// MissingError says why the kernel cannot be traced here, or not in full: each thing
+// that is missing, by name.
+type MissingError struct {
+	Needs []string // "CAP_BPF", "CAP_PERFMON", "BTF (/sys/kernel/btf/vmlinux)", ...
+	Err   error    // what the kernel answered, nil where nothing was asked of it
+}
+
+// Error names what is missing.
+func (e *MissingError) Error() string {
+	msg := "trace: needs " + strings.Join(e.Needs, " and ")
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg
+}
+
+// Unwrap gives the kernel's own answer.
+func (e *MissingError) Unwrap() error { return e.Err }
+
+var (
+	states    = kernel.Need{Name: "BPF programs at inet_sock_set_state (Linux 5.8)", Probe: kernel.BPFStates}
+	iterators = kernel.Need{Name: "BPF iterators (Linux 5.11)", Probe: kernel.BPFIterators}
+)
+
+// Probe tells what is missing for a trace: nil for nothing, a *MissingError, or
+// another error where that could not be told. No program is loaded.
+func Probe() error { return lacks(states) }
+
+func lacks(more ...kernel.Need) error {
+	needs, because, err := kernel.MissingForBPF(more...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("trace: %w", err)
+	case len(needs) > 0:
+		return &MissingError{Needs: needs, Err: because}
+	}
+	return nil
+}
+
+// gap says that a part of what was asked for cannot be had.
+func gap(what string, err error) tcpvet.Gap {
+	g := tcpvet.Gap{What: what, Err: err.Error()}
+	if m, ok := errors.AsType[*MissingError](err); ok {
+		g.Needs = strings.Join(m.Needs, " and ")
+	}
+	return g
+}
