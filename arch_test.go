@@ -28,7 +28,7 @@ type room struct {
 var house = map[string]room{
 	".": {pure: true},
 
-	"source":            {may: ". source/bpfiter source/sockdiag source/procfs source/dump source/fold netns store internal/kernel", tests: "lab rules vet"},
+	"source":            {may: ". owner source/bpfiter source/sockdiag source/procfs source/dump source/fold netns store internal/kernel", tests: "lab rules vet"},
 	"source/bpfiter":    {may: ". internal/kernel", mod: sys + "github.com/cilium/ebpf", tests: "source source/sockdiag source/procfs source/fold netns"},
 	"source/sockdiag":   {may: ".", mod: sys, tests: "source/procfs"},
 	"source/procfs":     {may: ".", mod: sys, json: true, tests: "netns lab"},
@@ -40,6 +40,13 @@ var house = map[string]room{
 	"capture":           {may: ".", pure: true, tests: "capture/recording"},
 	"capture/recording": {may: ". capture", mod: "github.com/klauspost/compress", pure: true, std: "io"},
 	"capture/live":      {may: "capture filter internal/kernel", mod: sys, tests: "capture/recording netns"},
+
+	"remedy": {may: ". netns internal/kernel source source/procfs source/sockdiag", mod: sys + "github.com/cilium/ebpf", json: true, tests: "lab"},
+	"run":    {may: ". netns internal/kernel source/procfs", mod: sys + "github.com/cilium/ebpf", json: true, tests: "lab source"},
+
+	"trace":        {may: ". owner internal/kernel source source/procfs", mod: sys + "github.com/cilium/ebpf", tests: "lab capture capture/live capture/recording netns trace/symbol source/sockdiag"},
+	"trace/symbol": {may: ". source/procfs", mod: sys + "github.com/ianlancetaylor/demangle", tests: "lab"},
+	"owner":        {may: ". internal/kernel source/procfs", mod: sys + "github.com/cilium/ebpf", tests: "lab netns source source/sockdiag"},
 
 	"filter":  {may: ".", pure: true, std: "os io"}, // /etc/services
 	"vet":     {may: ".", pure: true},
@@ -62,11 +69,11 @@ var house = map[string]room{
 
 	"internal/kernel":     {mod: sys},
 	"internal/kerneltest": {may: "internal/kernel", mod: sys},
-	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns probe probe/live report report/jsonv1 rules source source/* store vet internal/kernel",
+	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns owner probe probe/live remedy report report/jsonv1 rules run source source/* store trace trace/* vet internal/kernel",
 		mod: sys + "github.com/spf13/cobra github.com/spf13/pflag"},
 	"cmd/tcpvet":    {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
 	"docs/generate": {may: "internal/cli manual rules", mod: "github.com/spf13/cobra"},
-	"bench":         {may: ". netns internal/kernel", mod: sys},
+	"bench":         {may: ". netns internal/kernel", mod: sys + "github.com/cilium/ebpf"},
 }
 
 // Modules that several lines name.

@@ -10,10 +10,13 @@ func claimsOnStates() []Claim {
 		{
 			Says:    "`lsof -i | grep TIME_WAIT` prints nothing, so there are no sockets in TIME_WAIT.",
 			Verdict: False,
-			Why:     "The method proves nothing. lsof lists descriptors, and TIME-WAIT has none, so it can never show one.",
+			Why:     "The method proves nothing. lsof lists descriptors, and TIME-WAIT has none, so it can never show one. Nor does the kernel tell who had the connection: that can only be remembered from before.",
 			Staged:  []string{"time-wait-pressure"},
-			Shown:   Commands{{Run: "ss -tanH state time-wait | wc -l", Shows: "counts them"}},
-			See:     []string{"TIME-WAIT"},
+			Shown: Commands{
+				{Run: "ss -tanH state time-wait | wc -l", Shows: "counts them"},
+				{Run: "tcpvet trace", Shows: "remembers who closes what, while it runs: tcpvet ls then names who had what is in TIME-WAIT", Root: true, Waits: true},
+			},
+			See: []string{"TIME-WAIT"},
 		},
 		{
 			Says:    "Errno 99 came from some 27,000 sockets in CLOSE_WAIT.",
@@ -155,7 +158,7 @@ func claimsOnCures() []Claim {
 			Verdict: True,
 			Why:     "Only the program can close its socket. Keepalive and `ss -K` give back the port at most, never the descriptor.",
 			Staged:  []string{"close-wait-leak", "close-wait-leak-go", "close-wait-leak-nginx", "close-wait-leak-server", "keepalive-frees-port", "keepalive-half-closed", "killed-leak"},
-			Shown:   Commands{demo},
+			Shown:   Commands{demo, {Run: "tcpvet trace --leaks --pid PID", Shows: "which lines to read: those that opened what stays in CLOSE-WAIT", Root: true, Waits: true}},
 			See:     []string{"CLOSE-WAIT", "fix"},
 		},
 		{

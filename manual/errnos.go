@@ -89,7 +89,7 @@ func errnosTopic() Topic {
 			table,
 			Heading("three things to know first"),
 			List{
-				"EADDRNOTAVAIL, EADDRINUSE, EMFILE and the EAGAIN of UDP come before any packet is sent. A capture shows nothing, and no counter of the kernel moves.",
+				"EADDRNOTAVAIL, EADDRINUSE, EMFILE and the EAGAIN of UDP come before any packet is sent. A capture shows nothing, and no counter of the kernel moves; `tcpvet trace --failures` shows those of TCP.",
 				"A limit that the program set itself (\"i/o timeout\", \"timed out\") is not the kernel's ETIMEDOUT. It has the same causes and comes earlier.",
 				"The same error has several causes. The pages say what tells them apart.",
 			},
@@ -128,10 +128,11 @@ func causesTopic() Topic {
 					{"`unknown`", "any", "what was seen does not decide it"},
 				},
 			},
-			Para("`tcpvet why HOST:PORT` tries to connect as a program would, in its place if need be, and says which of these it is, with the proof."),
+			Para("`tcpvet why HOST:PORT` tries to connect as a program would, in its place if need be, and says which of these it is, with the proof. `tcpvet trace --failures` says it of each call that fails while it runs, whosever it is. A name that is not found is no call of TCP, so that it does not see those."),
 			Commands{
 				{Run: "tcpvet why 127.0.0.1:8080", Shows: "why a connection fails, or how much room is left"},
 				{Run: "tcpvet why localhost:8080 --pid PID", Shows: "the same, with the names and the network of a process"},
+				{Run: "tcpvet trace --failures", Shows: "each call that fails on this host, and why", Root: true, Waits: true},
 			},
 		},
 		See: []string{"errnos", "ports"},

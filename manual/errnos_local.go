@@ -36,6 +36,7 @@ var addrNotAvail = errnoPage{
 	},
 	commands: Commands{
 		{Run: "tcpvet diagnose", Shows: "which destination is short of ports, and who took them"},
+		{Run: "tcpvet trace --failures", Shows: "each connect() that fails so from now on: whose, to where, why, and who holds the ports", Root: true, Waits: true},
 		{Run: "ss -tanH dst 10.0.3.7:8080 | awk '{print $1}' | sort | uniq -c", Shows: "the sockets to one destination, by state; put your own in"},
 		{Run: "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports", Shows: "the ports there are; run it in the namespace of the program"},
 		{Run: "cat /proc/net/if_inet6", Shows: "IPv6 addresses; no file or no line means none"},

@@ -77,7 +77,7 @@ var timeWait = statePage{
 	port:    "Yes, at a client: the port is taken for that one destination. At a server it costs a little memory and no port.",
 	many:    "Normal, and a sign of health: connections are closed properly. It hurts only a client that opens more than ports/60 connections per second to one destination, because it runs out of ports there.",
 	todo:    "Keep connections open and use them again: a pool, HTTP keep-alive. If that cannot be, set `net.ipv4.tcp_tw_reuse` to 1 at the client, with timestamps on at both ends. Leave SO_LINGER 0 alone: it loses data.",
-	seen:    "`ss` shows TIME-WAIT, `netstat` TIME_WAIT. In `/proc/net/tcp` it is 06. `lsof` can never show it, for it lists descriptors.",
+	seen:    "`ss` shows TIME-WAIT, `netstat` TIME_WAIT. In `/proc/net/tcp` it is 06. `lsof` can never show it, for it lists descriptors. Who had the connection the kernel does not tell. While `tcpvet trace` runs that is remembered: `tcpvet ls`, `count` and `budget` then name the process.",
 	commands: Commands{
 		{Run: "ss -tanH state time-wait | wc -l", Shows: "how many"},
 		{Run: "ss -tanH state time-wait | awk '{print $4}' | sort | uniq -c | sort -rn | head", Shows: "to which endpoint"},
@@ -99,7 +99,7 @@ var closeWait = statePage{
 	holds:   "Yes.",
 	port:    "Yes at a client. A server's connections share the listener's port.",
 	many:    "A bug in the program: it opens connections and forgets them. A client runs out of ports to that destination (EADDRNOTAVAIL), a server out of descriptors (EMFILE).",
-	todo:    "Find the code that does not close: the topics `fix python`, `fix go` and so on show the usual places. A restart gives everything back for the time being. No sysctl cures it.",
+	todo:    "Find the code that does not close: `tcpvet trace --leaks` names the lines that open what stays so, and the topics `fix python`, `fix go` and so on show the usual places. A restart gives everything back for the time being. No sysctl cures it.",
 	seen:    "`ss` shows CLOSE-WAIT, `netstat` and `lsof` CLOSE_WAIT. In `/proc/net/tcp` it is 08. The \"estab\" of `ss -s` counts it as well.",
 	more: []Block{
 		Heading("what Recv-Q says"),
@@ -117,6 +117,7 @@ var closeWait = statePage{
 		{Run: "ss -tanH state close-wait | awk '{print $1, $4}' | sort | uniq -c | sort -rn | head", Shows: "by Recv-Q and peer"},
 		{Run: "tcpvet ls state close-wait", Shows: "each with the process that holds it and its age"},
 		{Run: "tcpvet diagnose", Shows: "who leaks, how fast, and when the ports or descriptors end"},
+		{Run: "tcpvet trace --leaks --pid PID", Shows: "at Ctrl-C: the lines that opened what stays in CLOSE-WAIT, the worst first", Root: true, Waits: true},
 	},
 	values: Values{portRange(), sysctl("net.ipv4.tcp_keepalive_time", "s, only with SO_KEEPALIVE")},
 	see:    []string{"fix", "time-wait or close-wait", "EADDRNOTAVAIL", "keepalive"},

@@ -1,12 +1,10 @@
 package report
 
 import (
-	"bufio"
 	"io"
 	"net/netip"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/report/jsonv1"
@@ -22,15 +20,13 @@ type ConversationOptions struct {
 
 // Conversations writes conversations in columns, each as it comes.
 type Conversations struct {
+	grid
 	columns []conversationColumn
-	widths  []int
 	zone    *time.Location
-	out     *bufio.Writer
 	buf     []byte
 }
 
-// conversationColumn is one column; what is too wide for it makes it wider
-// from there on.
+// conversationColumn is one column.
 type conversationColumn struct {
 	title string
 	width int  // at least so many characters
@@ -38,13 +34,9 @@ type conversationColumn struct {
 	cell  func(b []byte, c *tcpvet.Conversation, zone *time.Location) []byte
 }
 
-// mostWidth is how wide a column may grow: an IPv6 endpoint has at most 47
-// characters, the name of a host may have more.
-const mostWidth = 48
-
 // NewConversations writes to w. Flush ends it.
 func NewConversations(w io.Writer, o ConversationOptions) *Conversations {
-	l := &Conversations{columns: narrowConversation, zone: o.Zone, out: bufio.NewWriterSize(w, 1<<16)}
+	l := &Conversations{columns: narrowConversation, zone: o.Zone, grid: newGrid(w)}
 	if o.Wide {
 		l.columns = wideConversation
 	}
@@ -52,7 +44,7 @@ func NewConversations(w io.Writer, o ConversationOptions) *Conversations {
 		l.zone = time.UTC
 	}
 	for _, c := range l.columns {
-		l.widths = append(l.widths, c.width)
+		l.column(c.width, c.right)
 	}
 	return l
 }
@@ -70,7 +62,7 @@ func (l *Conversations) Conversation(c *tcpvet.Conversation) error {
 		l.buf = l.columns[i].cell(l.buf[:0], c, l.zone)
 		l.put(i, l.buf)
 	}
-	if l.out.Buffered() < 1<<15 {
+	if !l.full() {
 		return nil
 	}
 	return l.out.Flush()
@@ -78,28 +70,6 @@ func (l *Conversations) Conversation(c *tcpvet.Conversation) error {
 
 // Flush writes what is buffered.
 func (l *Conversations) Flush() error { return l.out.Flush() }
-
-func (l *Conversations) put(i int, cell []byte) {
-	const blanks = "                                                  "
-	n := utf8.RuneCount(cell)
-	if n > l.widths[i] && n <= mostWidth {
-		l.widths[i] = n
-	}
-	pad := max(l.widths[i]-n, 0)
-	if i == len(l.columns)-1 { // nothing behind it has to be kept in place
-		l.out.Write(cell)
-		l.out.WriteByte('\n')
-		return
-	}
-	if l.columns[i].right {
-		l.out.WriteString(blanks[:pad])
-		l.out.Write(cell)
-		l.out.WriteString("  ")
-		return
-	}
-	l.out.Write(cell)
-	l.out.WriteString(blanks[:pad+2])
-}
 
 // mainColumns are those of the narrow list but for the notes, which have no
 // width and stand last.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -74,6 +75,54 @@ func TestListHolders(t *testing.T) {
 		lines = list(t, Columns, View{Holders: looked}, sockets[2])
 		if got := after(lines[1]); !strings.HasPrefix(got, "-") {
 			t.Errorf("holders were looked for: %v, nothing tells whether there is one, and %q was printed", looked, got)
+		}
+	}
+}
+
+// Who closed what nobody holds is told as such, and counted apart from what it holds.
+func TestFormer(t *testing.T) {
+	at := netip.MustParseAddrPort("10.0.0.1:443")
+	p, gone := tcpvet.Process{PID: 7, Start: 1}, tcpvet.Process{PID: 8, Start: 1}
+	view := View{Holders: true, Processes: map[tcpvet.Process]tcpvet.ProcessInfo{
+		p: {Comm: "app", Container: &tcpvet.Container{Name: "api"}}, gone: {Comm: "curl", Ended: true},
+	}}
+	var sockets []tcpvet.Socket
+	for _, former := range []tcpvet.Process{p, gone, tcpvet.Several, tcpvet.Nobody} {
+		sockets = append(sockets, tcpvet.Socket{Known: tcpvet.FactInode, State: tcpvet.TimeWait, Local: at, Remote: at, Former: former})
+	}
+	lines := list(t, Columns, view, sockets...)
+	for i, want := range []string{"(app[7])", "(curl[8] ended)", "(several)", "nobody"} {
+		if !strings.Contains(lines[i+1], want) || strings.Contains(lines[i+1], "api") != (i == 0) {
+			t.Errorf("printed %q, want %q", lines[i+1], want)
+		}
+	}
+
+	tally := func(n uint32) *tcpvet.Tally {
+		t := new(tcpvet.Tally)
+		t.States[tcpvet.TimeWait] = n
+		return t
+	}
+	c := tcpvet.Census{Facts: tcpvet.FactHolders, Processes: view.Processes, Groups: map[tcpvet.Group]*tcpvet.Tally{
+		{Holder: p}: tally(1), {Former: p}: tally(5), {Former: gone}: tally(4), {Former: tcpvet.Several}: tally(3), {}: tally(2),
+	}}
+	rows := Count(&c, []string{"process", "container"})
+	var got []string
+	for _, r := range rows.Rows {
+		got = append(got, strings.Join(append(r.Text, vet.Count(r.Count)), " "))
+	}
+	if want := "(app[7]) api 5; (curl[8] ended) - 4; (several processes) - 3; nobody - 2; app[7] api 1"; strings.Join(got, "; ") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	text, err := json.Marshal(rows.Document(&c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`{"process":{"pid":7,"comm":"app","start":1,"held":"remembered"}`, `{"process":{"pid":8,"comm":"curl","start":1,"ended":true,"held":"remembered"}`,
+		`{"process":{"pid":7,"comm":"app","start":1},`,
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("lacks %s:\n%s", want, text)
 		}
 	}
 }

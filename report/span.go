@@ -15,7 +15,7 @@ func appendSpan(b []byte, d time.Duration) []byte {
 	case d < 0:
 		return appendSpan(append(b, '-'), -max(d, -1<<63+1))
 	case d >= time.Minute:
-		return append(b, vet.Duration(d)...)
+		return vet.AppendDuration(b, d)
 	case d >= time.Second:
 		return append(appendDecimal(b, d, time.Second), " s"...)
 	case d >= time.Millisecond:

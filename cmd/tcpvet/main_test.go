@@ -31,7 +31,7 @@ func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
 // TestRootScript runs the scripts that look at network namespaces of their own.
 func TestRootScript(t *testing.T) {
 	kerneltest.Root(t)
-	for _, tool := range []string{"unshare", "setpriv", "ip", "ss", "netstat", "nft"} {
+	for _, tool := range []string{"unshare", "setpriv", "ip", "ss", "netstat", "nft", "setcap"} {
 		kerneltest.Tool(t, tool)
 	}
 	runScripts(t, "testdata/script/root")
@@ -81,9 +81,15 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // plainEnvironment keeps the caller's settings out of what the scripts expect,
-// and says where captures are.
+// and says where captures are, and the stages that scripts share.
 func plainEnvironment(env *testscript.Env) error {
 	env.Setenv("LC_ALL", "C")
+	stages, err := filepath.Abs("testdata/stages")
+	if err != nil {
+		return err
+	}
+	env.Setenv("STAGES", stages)
+	env.Setenv("PYTHONDONTWRITEBYTECODE", "1") // the stages stand in the tree
 	captures, err := filepath.Abs("../../capture/testdata")
 	env.Setenv("CAPTURES", captures)
 	return err

@@ -65,7 +65,7 @@ var makers = [...]struct {
 }{
 	{"diagnose", diagnoseCommand}, {"count", countCommand}, {"ls", lsCommand}, {"explain", explainCommand},
 	{"budget", budgetCommand}, {"snapshot", snapshotCommand}, {"pcap", pcapCommand}, {"capture", captureCommand},
-	{"why", whyCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
+	{"why", whyCommand}, {"trace", traceCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
 }
 
 // Command gives the tree of verbs.
@@ -106,6 +106,7 @@ also be set by a variable: --port-range is TCPVET_PORT_RANGE.`,
   tcpvet count                           sockets by state
   tcpvet ls state close-wait             who holds what the peer has closed
   tcpvet why 10.0.3.7:8080               why it does not connect
+  tcpvet trace --failures                what fails to connect from now on, and why
   tcpvet diagnose --from ticket.txt      judge what somebody pasted
   tcpvet explain "errno 99"              cannot assign requested address
   tcpvet demo                            see the disease in a private namespace`,

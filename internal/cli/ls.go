@@ -31,7 +31,8 @@ long it has been in its state, and how that is known:
 
 nobody means that no descriptor holds it: TIME-WAIT, an orphan, a connection
 not yet accepted. "not seen" means that a process holds it which could not be
-seen.`,
+seen. A process in parentheses holds it no more: it closed it, as is remembered
+while tcpvet trace runs; "ended" says that it has ended since.`,
 		Example: `  tcpvet ls state close-wait
   tcpvet ls dst 10.0.3.7:8080 -o wide
   tcpvet ls --comm python3 'age > 5m'

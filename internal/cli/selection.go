@@ -134,7 +134,7 @@ func (s *selection) match(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.
 }
 
 func (s *selection) matchHolders(sock *tcpvet.Socket, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
-	if s.holderless() || s.matchHolder(sock.Holder, info) {
+	if s.holderless() || s.matchHolder(sock.Owner(), info) {
 		return true
 	}
 	for _, p := range sock.SharedWith {

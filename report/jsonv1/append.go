@@ -24,7 +24,7 @@ func (l Lookup) AppendSocket(b []byte, s *tcpvet.Socket, holders bool) []byte {
 		b = number(append(b, `,"interface":`...), s.Interface)
 	}
 	b = append(b, `,"process":`...)
-	b = l.appendProcess(b, s.Holder)
+	b = l.appendProcess(b, s.Owner())
 	b = append(b, `,"held":"`...)
 	b = append(b, held(s, holders)...)
 	b = append(b, `","shared_with":[`...)
@@ -40,7 +40,7 @@ func (l Lookup) AppendSocket(b []byte, s *tcpvet.Socket, holders bool) []byte {
 		b = l.appendProcess(b, p)
 	}
 	b = append(b, `],"container":`...)
-	b = l.appendContainer(b, s.Holder)
+	b = l.appendContainer(b, s.Owner())
 	b = fact(b, `,"cookie":`, s.Knows(tcpvet.FactCookie), s.Cookie)
 	b = fact(b, `,"inode":`, s.Knows(tcpvet.FactInode), s.Inode)
 	b = fact(b, `,"uid":`, s.Knows(tcpvet.FactUID), s.UID)
@@ -150,6 +150,9 @@ func (l Lookup) appendProcess(b []byte, p tcpvet.Process) []byte {
 	b = number(append(b, `{"pid":`...), p.PID)
 	b = appendText(append(b, `,"comm":`...), info.Comm)
 	b = number(append(b, `,"start":`...), p.Start)
+	if info.Ended {
+		b = append(b, `,"ended":true`...)
+	}
 	return append(b, '}')
 }
 
@@ -159,6 +162,11 @@ func (l Lookup) appendContainer(b []byte, p tcpvet.Process) []byte {
 		info, _ := l.Process(p)
 		c = info.Container
 	}
+	return appendContainerOf(b, c)
+}
+
+// appendContainerOf appends a container, null for none.
+func appendContainerOf(b []byte, c *tcpvet.Container) []byte {
 	if c == nil {
 		return append(b, "null"...)
 	}

@@ -63,7 +63,8 @@ type Rate struct {
 // Share is how many connections of a tuple one process has.
 type Share struct {
 	Process *Process `json:"process"`
-	Held    string   `json:"held"` // as of Socket.Held
+	Held    string   `json:"held"`            // as of Socket.Held
+	Alike   int      `json:"alike,omitempty"` // so many more of that name, ended as it is
 	Count   uint64   `json:"count"`
 }
 
@@ -156,7 +157,7 @@ func (l Lookup) TupleOf(c *tcpvet.Census, u *vet.TupleUse) Tuple {
 		t.ExhaustedIn = &s
 	}
 	for _, h := range u.Holders {
-		t.Holders = append(t.Holders, Share{Process: l.ProcessOf(h.Process), Held: heldBy(c, h.Process), Count: h.Count})
+		t.Holders = append(t.Holders, Share{Process: l.ProcessOf(h.Process), Held: heldBy(c, &h), Alike: h.Alike, Count: h.Count})
 	}
 	return t
 }
@@ -173,8 +174,11 @@ func ends(u *vet.TupleUse) (local, remote *string) {
 }
 
 // heldBy gives the word of Socket.Held for a holder of the Census.
-func heldBy(c *tcpvet.Census, p tcpvet.Process) string {
+func heldBy(c *tcpvet.Census, s *vet.Share) string {
+	p := s.Process
 	switch {
+	case s.Former:
+		return heldBefore
 	case p.Known():
 		return heldByProcess
 	case !c.Facts.Has(tcpvet.FactHolders) || vet.MaybeNobody(c, p):

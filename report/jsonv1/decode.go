@@ -135,6 +135,12 @@ func (c *cursor) held(s *tcpvet.Socket, holder bool) bool {
 	if !holder && (string(w) == heldUnseen || string(w) == heldUnknown) {
 		s.Holder = tcpvet.Unseen
 	}
+	if string(w) == heldBefore {
+		s.Holder, s.Former = tcpvet.Nobody, s.Holder
+		if !holder {
+			s.Former = tcpvet.Several
+		}
+	}
 	return w != nil
 }
 

@@ -30,6 +30,13 @@ type Process struct {
 	PID   int32  `json:"pid"`
 	Comm  string `json:"comm"`
 	Start uint64 `json:"start"` // clock ticks after boot
+	Ended bool   `json:"ended,omitempty"`
+}
+
+// Former is a process that closed what nobody holds any more.
+type Former struct {
+	Process
+	Held string `json:"held"` // remembered
 }
 
 // Container is a container.
@@ -75,7 +82,16 @@ func (l Lookup) ProcessOf(p tcpvet.Process) *Process {
 		return nil
 	}
 	info, _ := l.Process(p)
-	return &Process{PID: p.PID, Comm: info.Comm, Start: p.Start}
+	return &Process{PID: p.PID, Comm: info.Comm, Start: p.Start, Ended: info.Ended}
+}
+
+// FormerOf gives the shape of a process that closed what nobody holds any more.
+func (l Lookup) FormerOf(p tcpvet.Process) *Former {
+	out := l.ProcessOf(p)
+	if out == nil {
+		return nil
+	}
+	return &Former{*out, heldBefore}
 }
 
 // ProcessesOf gives the shapes of all that are known, an empty list for none.

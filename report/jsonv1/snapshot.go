@@ -92,6 +92,7 @@ type SnapshotProcess struct {
 	Sockets         uint64     `json:"sockets"`
 	DescriptorLimit uint64     `json:"descriptor_limit"`
 	LeaderExited    bool       `json:"leader_exited"`
+	Ended           bool       `json:"ended,omitempty"`
 	Tableless       *Tableless `json:"tableless"`
 	Localhost       []string   `json:"localhost"`
 }
@@ -193,7 +194,7 @@ func SnapshotProcessOf(p tcpvet.Process, i *tcpvet.ProcessInfo) SnapshotProcess 
 	out := SnapshotProcess{
 		Schema: SnapshotSchema, Kind: KindProcess, PID: p.PID, Start: p.Start, Comm: i.Comm, Args: i.Args, Exe: i.Exe, UID: i.UID,
 		Container: ContainerOf(i.Container), Unit: i.Unit, Netns: uint64(i.Netns),
-		Descriptors: i.Descriptors, Sockets: i.Sockets, DescriptorLimit: i.DescriptorLimit, LeaderExited: i.LeaderExited,
+		Descriptors: i.Descriptors, Sockets: i.Sockets, DescriptorLimit: i.DescriptorLimit, LeaderExited: i.LeaderExited, Ended: i.Ended,
 	}
 	if i.Tableless != nil {
 		t := Tableless(*i.Tableless)
@@ -212,7 +213,7 @@ func SnapshotProcessOf(p tcpvet.Process, i *tcpvet.ProcessInfo) SnapshotProcess 
 func (j *SnapshotProcess) Process() (tcpvet.Process, tcpvet.ProcessInfo, error) {
 	info := tcpvet.ProcessInfo{
 		Comm: j.Comm, Args: j.Args, Exe: j.Exe, UID: j.UID, Unit: j.Unit, Netns: tcpvet.NetnsID(j.Netns),
-		Descriptors: j.Descriptors, Sockets: j.Sockets, DescriptorLimit: j.DescriptorLimit, LeaderExited: j.LeaderExited,
+		Descriptors: j.Descriptors, Sockets: j.Sockets, DescriptorLimit: j.DescriptorLimit, LeaderExited: j.LeaderExited, Ended: j.Ended,
 	}
 	if c := j.Container; c != nil {
 		info.Container = &tcpvet.Container{ID: c.ID, Name: str(c.Name), Runtime: str(c.Runtime), Pod: str(c.Pod)}

@@ -18,7 +18,7 @@ type Socket struct {
 	Remote        string     `json:"remote"`
 	Interface     uint32     `json:"interface,omitempty"` // index, where it is bound to one
 	Process       *Process   `json:"process"`
-	Held          string     `json:"held"` // by-process, nobody, unseen, unknown
+	Held          string     `json:"held"` // by-process, nobody, unseen, unknown, remembered
 	SharedWith    []Process  `json:"shared_with"`
 	Container     *Container `json:"container"`
 	Cookie        *uint64    `json:"cookie"`
@@ -88,6 +88,7 @@ const (
 	heldByNobody  = "nobody"
 	heldUnseen    = "unseen"
 	heldUnknown   = "unknown"
+	heldBefore    = "remembered" // by nobody any more: process is who closed it
 )
 
 // SocketOf gives the shape of s. holders tells whether the source looked for
@@ -96,8 +97,8 @@ func (l Lookup) SocketOf(s *tcpvet.Socket, holders bool) Socket {
 	out := Socket{
 		Schema: SocketSchema, Netns: l.NetnsOf(s.Netns), State: s.State.String(),
 		Local: s.Local.String(), Remote: s.Remote.String(), Interface: s.Interface,
-		Process: l.ProcessOf(s.Holder), Held: held(s, holders),
-		SharedWith: l.ProcessesOf(s.SharedWith), Container: l.ContainerOf(s.Holder),
+		Process: l.ProcessOf(s.Owner()), Held: held(s, holders),
+		SharedWith: l.ProcessesOf(s.SharedWith), Container: l.ContainerOf(s.Owner()),
 		Role: s.Role.String(), CloseWaitKind: text(s.CloseWaitKind().String()),
 	}
 	if s.Knows(tcpvet.FactCookie) {
@@ -152,6 +153,8 @@ func held(s *tcpvet.Socket, holders bool) string {
 	switch {
 	case s.Holder.Known():
 		return heldByProcess
+	case s.Owner() != s.Holder:
+		return heldBefore
 	case s.Holder == tcpvet.Nobody:
 		return heldByNobody
 	case holders && s.Knows(tcpvet.FactInode): // which tells nobody from unseen
@@ -183,7 +186,14 @@ func (j *Socket) Socket(s *tcpvet.Socket) error {
 		if j.Process.PID <= 0 {
 			return fmt.Errorf("parse process ID %d: expected one above 0", j.Process.PID)
 		}
-		s.Holder = tcpvet.Process{PID: j.Process.PID, Start: j.Process.Start}
+		p := tcpvet.Process{PID: j.Process.PID, Start: j.Process.Start}
+		if j.Held == heldBefore {
+			s.Former = p
+		} else {
+			s.Holder = p
+		}
+	case j.Held == heldBefore:
+		s.Former = tcpvet.Several
 	case j.Held == heldUnseen || j.Held == heldUnknown:
 		s.Holder = tcpvet.Unseen
 	}

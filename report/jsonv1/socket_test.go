@@ -107,19 +107,23 @@ func drawSocket(t *rapid.T) *tcpvet.Socket {
 			BusyTime: us.Draw(t, "25"), RwndLimited: us.Draw(t, "26"), SndBufLimited: us.Draw(t, "27"), DeliveryRateBytesS: rapid.Uint64().Draw(t, "28"),
 		}
 	}
-	switch rapid.IntRange(0, 2).Draw(t, "held") {
+	switch rapid.IntRange(0, 4).Draw(t, "held") {
 	case 0:
 		s.Holder = process.Draw(t, "holder")
 		s.SharedWith = rapid.SliceOfN(process, 0, 3).Draw(t, "shared")
 	case 1:
 		s.Holder = tcpvet.Unseen
+	case 2:
+		s.Former = process.Draw(t, "former")
+	case 3:
+		s.Former = tcpvet.Several
 	}
 	return s
 }
 
 // drawLookup knows every process and namespace alike.
 func drawLookup(t *rapid.T) jsonv1.Lookup {
-	info := tcpvet.ProcessInfo{Comm: drawText(t)}
+	info := tcpvet.ProcessInfo{Comm: drawText(t), Ended: rapid.Bool().Draw(t, "ended")}
 	if rapid.Bool().Draw(t, "in a container") {
 		info.Container = &tcpvet.Container{ID: drawText(t), Name: drawText(t), Runtime: drawText(t), Pod: drawText(t)}
 	}
@@ -173,7 +177,7 @@ func stale() *tcpvet.Socket {
 	return &tcpvet.Socket{
 		Known: ^tcpvet.Facts(0), Netns: 9, State: tcpvet.Closing, Mini: true, Role: tcpvet.Server, Interface: 9, RecvQ: 9, SendQ: 9, Inode: 9,
 		UID: 9, Cookie: 9, Cgroup: 9, Timer: tcpvet.Timer{Kind: 1, Expires: 9, Retransmits: 9}, Info: tcpvet.TCPInfo{RTT: 9},
-		Holder: tcpvet.Process{PID: 9}, SharedWith: []tcpvet.Process{{PID: 9}},
+		Holder: tcpvet.Process{PID: 9}, SharedWith: []tcpvet.Process{{PID: 9}}, Former: tcpvet.Process{PID: 9},
 	}
 }
 
@@ -193,6 +197,11 @@ func FuzzDecodeSocket(f *testing.F) {
 		Netns:   func(tcpvet.NetnsID) (tcpvet.Netns, bool) { return tcpvet.Netns{}, false },
 	}
 	f.Add(l.AppendSocket(nil, sample(), true))
+	former := sample()
+	former.Holder, former.SharedWith, former.Former = tcpvet.Nobody, nil, tcpvet.Process{PID: 4121, Start: 987654}
+	f.Add(l.AppendSocket(nil, former, true))
+	former.Former = tcpvet.Several
+	f.Add(l.AppendSocket(nil, former, true))
 	f.Add([]byte(`{"schema":"tcpvet/socket/v1","state":"close_wait","local":"[fe80::1%eth0]:1","remote":"1.2.3.4:5"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var want tcpvet.Socket
@@ -209,6 +218,9 @@ func FuzzDecodeSocket(f *testing.F) {
 		}
 		if got.Timer.Expires < 0 || got.Info.RTT < 0 || got.Info.LastAckRecv < 0 {
 			t.Fatalf("a time below 0: %+v %+v", got.Timer, got.Info)
+		}
+		if p := got.Former; !p.Known() && p != tcpvet.Nobody && p != tcpvet.Several || p != tcpvet.Nobody && got.Holder != tcpvet.Nobody {
+			t.Fatalf("held by %+v and closed by %+v", got.Holder, p)
 		}
 		if p := got.Holder; !p.Known() && p != tcpvet.Nobody && p != tcpvet.Unseen {
 			t.Fatalf("holder %+v", p)
@@ -281,6 +293,7 @@ func TestDecodeSocketFaults(t *testing.T) {
 func TestHeld(t *testing.T) {
 	var l jsonv1.Lookup
 	l.Netns = func(tcpvet.NetnsID) (tcpvet.Netns, bool) { return tcpvet.Netns{}, false }
+	l.Process = func(tcpvet.Process) (tcpvet.ProcessInfo, bool) { return tcpvet.ProcessInfo{}, false }
 	for _, test := range []struct {
 		holder  tcpvet.Process
 		looked  bool
@@ -304,6 +317,15 @@ func TestHeld(t *testing.T) {
 		var got tcpvet.Socket
 		if err := jsonv1.DecodeSocket(line, &got); err != nil || got.Holder != test.becomes {
 			t.Errorf("%v is read as %v: %v", test.holder, got.Holder, err)
+		}
+	}
+	for _, former := range []tcpvet.Process{{PID: 4121, Start: 987654}, tcpvet.Several} {
+		s := sample()
+		s.Holder, s.SharedWith, s.Former = tcpvet.Nobody, nil, former
+		line := l.AppendSocket(nil, s, true)
+		var got tcpvet.Socket
+		if err := jsonv1.DecodeSocket(line, &got); err != nil || !bytes.Contains(line, []byte(`"held":"remembered"`)) || got.Holder != tcpvet.Nobody || got.Former != former {
+			t.Errorf("closed by %v: %s is read as held by %v, closed by %v: %v", former, line, got.Holder, got.Former, err)
 		}
 	}
 }

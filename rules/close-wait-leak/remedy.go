@@ -57,6 +57,9 @@ func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
 		}}
 	}
 	out := []tcpvet.Remedy{tcpvet.Advise{Code: true, Text: codeTexts[vet.Language(info)], Run: vet.FixTopic(info)}}
+	if l.owner.Known() {
+		out = append(out, tcpvet.Advise{Code: true, Text: "see which line opens what is never closed; needs root", Run: fmt.Sprintf("tcpvet trace --leaks --pid %d", l.owner.PID)})
+	}
 	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok && l.Role == tcpvet.Client && l.Service.IsValid() {
 		out = append(out, tcpvet.Destroy{
 			Netns: l.Netns, Prefix: enter, State: tcpvet.CloseWait, Filter: l.selection().Filter(),

@@ -20,7 +20,7 @@ func (s *shortage) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Subject.Container = c.Processes[first].Container
 	}
 	for _, h := range s.holders {
-		if h.Process.Known() {
+		if h.Process.Known() && !h.Former {
 			f.Subject.Processes = append(f.Subject.Processes, h.Process)
 		}
 	}
