@@ -19,9 +19,12 @@ const (
 	adoptMapConns          = "conns"
 	adoptMapCounts         = "counts"
 	adoptMapNamespaces     = "namespaces"
+	adoptMapPlaces         = "places"
 	adoptMapRing           = "ring"
 	adoptMapTold           = "told"
 	adoptProgAdopt         = "adopt"
+	adoptVarOnlyNamespace  = "only_namespace"
+	adoptVarPlacesMask     = "places_mask"
 	adoptVarReaderAhead    = "reader_ahead"
 	adoptVarReaderPidns    = "reader_pidns"
 	adoptVarRoom           = "room"
@@ -80,6 +83,7 @@ type adoptMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
 }
@@ -88,6 +92,8 @@ type adoptMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type adoptVariableSpecs struct {
+	OnlyNamespace  *ebpf.VariableSpec `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.VariableSpec `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.VariableSpec `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
 	Room           *ebpf.VariableSpec `ebpf:"room"`
@@ -117,6 +123,7 @@ type adoptMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
 }
@@ -126,6 +133,7 @@ func (m *adoptMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Places,
 		m.Ring,
 		m.Told,
 	)
@@ -135,6 +143,8 @@ func (m *adoptMaps) Close() error {
 //
 // It can be passed to loadAdoptObjects or ebpf.CollectionSpec.LoadAndAssign.
 type adoptVariables struct {
+	OnlyNamespace  *ebpf.Variable `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.Variable `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.Variable `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
 	Room           *ebpf.Variable `ebpf:"room"`

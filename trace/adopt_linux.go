@@ -47,21 +47,22 @@ func (a *adopter) begin(room uint32) error {
 	if err := a.objects.Room.Set(room); err != nil {
 		return fmt.Errorf("set what a pass over descriptors may follow: %w", err)
 	}
-	err := a.pass(func(uint64, holder) {})
+	err := a.pass(0, func(uint64, holder) {})
 	return errors.Join(err, a.objects.Room.Set(uint32(0)))
 }
 
 // due tells whether there is time for a pass.
 func (a *adopter) due() bool { return a != nil && !time.Now().Before(a.next) }
 
-// pass tells whose process it found.
-func (a *adopter) pass(found func(cookie uint64, who holder)) error {
+// pass tells whose process it found. wanted is how many there is cause to look for.
+func (a *adopter) pass(wanted int, found func(cookie uint64, who holder)) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before, err := threadTime()
 	if err != nil {
 		return err
 	}
+	already := a.found
 	if err := a.read(found); err != nil {
 		return err
 	}
@@ -70,8 +71,19 @@ func (a *adopter) pass(found func(cookie uint64, who holder)) error {
 		return err
 	}
 	a.passes++
-	a.next = time.Now().Add(time.Duration(float64(after-before) / a.share))
+	a.next = time.Now().Add(a.pause(after-before, wanted, int(a.found-already)))
 	return nil
+}
+
+// pause is how long no other pass may come after one that took so much time of a
+// processor. Where connections are gone before they can be found, as those are that
+// live for milliseconds, it is ten times as long.
+func (a *adopter) pause(took time.Duration, wanted, found int) time.Duration {
+	p := time.Duration(float64(took) / a.share)
+	if found*10 < wanted {
+		p *= 10
+	}
+	return p
 }
 
 func threadTime() (time.Duration, error) {

@@ -11,7 +11,7 @@ import (
 // the one that a later record, or a pass over descriptors, tells of its socket.
 type batch struct {
 	records []byte
-	known   map[uint64]holder // by cookie, of the records of this batch
+	wanted  wanted            // of the records of this batch
 	adopted map[uint64]holder // by cookie, of the passes since this batch began
 	before  map[uint64]holder // of those since the one before: a record may have been on its way
 }
@@ -23,17 +23,17 @@ type holder struct {
 }
 
 // connLen is the size of struct conn in bpf/conn.h.
-const connLen = 72
+const connLen = 80
 
 // decodeKept reads the process of a struct conn, Nobody where none is noted with that
 // cookie.
 func decodeKept(b []byte, cookie uint64) (who holder) {
-	const ofAt, keepAt, kept = 44, 64, 2
+	const ofAt, keepAt, kept = 52, 72, 2
 	if binary.LittleEndian.Uint32(b[keepAt:]) != kept || binary.LittleEndian.Uint32(b[ofAt:]) != uint32(cookie) {
 		return who
 	}
-	who.process = tcpvet.Process{Start: binary.LittleEndian.Uint64(b[32:]), PID: int32(binary.LittleEndian.Uint32(b[40:]))}
-	who.comm = [16]byte(b[48:64])
+	who.process = tcpvet.Process{Start: binary.LittleEndian.Uint64(b[40:]), PID: int32(binary.LittleEndian.Uint32(b[48:]))}
+	who.comm = [16]byte(b[56:72])
 	return who
 }
 
@@ -43,35 +43,33 @@ const batchRecords = 4096
 func newBatch() *batch {
 	return &batch{
 		records: make([]byte, 0, batchRecords*recordLen),
-		known:   make(map[uint64]holder), adopted: make(map[uint64]holder), before: make(map[uint64]holder),
+		adopted: make(map[uint64]holder), before: make(map[uint64]holder),
 	}
 }
-
-func (b *batch) full() bool { return len(b.records)+recordLen > cap(b.records) }
 
 // learn notes the processes that the records tell of sockets for which some record
 // lacks it, and gives the number of sockets whose process none tells.
 func (b *batch) learn() (lacking int) {
-	clear(b.known)
+	b.wanted.clear()
 	for at := 0; at < len(b.records); at += recordLen {
 		if r := glance(b.records[at:]); r.lacksProcess() {
-			b.known[r.cookie] = holder{}
+			b.wanted.add(r.cookie)
 		}
 	}
-	if len(b.known) == 0 {
+	lacking = len(b.wanted.sockets)
+	if lacking == 0 {
 		return 0
 	}
-	lacking = len(b.known)
 	for at := 0; at < len(b.records); at += recordLen {
 		r := glance(b.records[at:])
 		if r.pid <= 0 {
 			continue
 		}
-		if who, wanted := b.known[r.cookie]; wanted {
+		if who := b.wanted.find(r.cookie); who != nil {
 			if !who.process.Known() {
 				lacking--
 			}
-			b.known[r.cookie] = r.holder()
+			*who = r.holder()
 		}
 	}
 	return lacking
@@ -82,11 +80,17 @@ func (b *batch) name(r *record) {
 	if r.event.Process != tcpvet.Nobody || r.event.Cookie == 0 {
 		return
 	}
-	for _, m := range [...]map[uint64]holder{b.known, b.adopted, b.before} {
-		if id := m[r.event.Cookie]; id.process.Known() {
-			r.event.Process, r.comm, r.event.KnownBy = id.process, id.comm, tcpvet.ByCookie
-			return
+	who := b.wanted.find(r.event.Cookie)
+	if who == nil || !who.process.Known() {
+		for _, m := range [...]map[uint64]holder{b.adopted, b.before} {
+			if id := m[r.event.Cookie]; id.process.Known() {
+				who = &id
+				break
+			}
 		}
+	}
+	if who != nil && who.process.Known() {
+		r.event.Process, r.comm, r.event.KnownBy = who.process, who.comm, tcpvet.ByCookie
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	callsMapConns          = "conns"
 	callsMapCounts         = "counts"
 	callsMapNamespaces     = "namespaces"
+	callsMapPlaces         = "places"
 	callsMapRing           = "ring"
 	callsMapTold           = "told"
 	callsProgAcceptEnds2   = "accept_ends_2"
@@ -26,6 +27,8 @@ const (
 	callsProgBindEnds      = "bind_ends"
 	callsProgConnectEnds   = "connect_ends"
 	callsProgSocketEnds    = "socket_ends"
+	callsVarOnlyNamespace  = "only_namespace"
+	callsVarPlacesMask     = "places_mask"
 	callsVarReaderAhead    = "reader_ahead"
 	callsVarReaderPidns    = "reader_pidns"
 	callsVarSomeNamespaces = "some_namespaces"
@@ -87,6 +90,7 @@ type callsMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
 }
@@ -95,6 +99,8 @@ type callsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type callsVariableSpecs struct {
+	OnlyNamespace  *ebpf.VariableSpec `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.VariableSpec `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.VariableSpec `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
@@ -123,6 +129,7 @@ type callsMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
 }
@@ -132,6 +139,7 @@ func (m *callsMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Places,
 		m.Ring,
 		m.Told,
 	)
@@ -141,6 +149,8 @@ func (m *callsMaps) Close() error {
 //
 // It can be passed to loadCallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type callsVariables struct {
+	OnlyNamespace  *ebpf.Variable `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.Variable `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.Variable `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`

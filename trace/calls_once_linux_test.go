@@ -14,6 +14,7 @@ import (
 
 // What the change of a state tells, the end of its call does not tell again.
 func TestRootCallsOnce(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	w := traceCalls(t)
 	for _, at := range []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9"), netip.MustParseAddrPort("[::1]:9")} {
 		for _, test := range failures {

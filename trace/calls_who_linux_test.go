@@ -2,7 +2,6 @@ package trace
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -278,12 +277,11 @@ func TestRootCallsAccepter(t *testing.T) {
 			fd, _, err := accept(l.fd)
 			must(t, err)
 			server := adopted(t, fd)
-			var c []byte // struct conn of bpf/conn.h
-			must(t, w.objects.Conns.Lookup(server.cookie, &c))
-			got := tcpvet.Process{Start: binary.LittleEndian.Uint64(c[32:]), PID: int32(binary.LittleEndian.Uint32(c[40:]))}
-			const kept = 2
-			if got != p || unix.ByteSliceToString(c[48:64]) != comm || binary.LittleEndian.Uint32(c[64:]) != kept {
-				t.Errorf("%v: accepted by %+v %q, keep %d; this is %+v %q", at, got, c[48:64], c[64], p, comm)
+			c := make([]byte, connLen)
+			_, err = w.places.ReadAt(c, int64(server.cookie%uint64(w.options.places()))*connLen)
+			must(t, err)
+			if got := decodeKept(c, server.cookie); got.process != p || unix.ByteSliceToString(got.comm[:]) != comm {
+				t.Errorf("%v: accepted by %+v %q; this is %+v %q", at, got.process, got.comm, p, comm)
 			}
 			must(t, dial(newSocket(t, familyOf(at), 0), at))
 		}

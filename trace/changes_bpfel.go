@@ -20,11 +20,14 @@ const (
 	changesMapConns           = "conns"
 	changesMapCounts          = "counts"
 	changesMapNamespaces      = "namespaces"
+	changesMapPlaces          = "places"
 	changesMapRing            = "ring"
 	changesMapTold            = "told"
 	changesProgChanges        = "changes"
 	changesProgChangesBetween = "changes_between"
 	changesVarCallsToo        = "calls_too"
+	changesVarOnlyNamespace   = "only_namespace"
+	changesVarPlacesMask      = "places_mask"
 	changesVarReaderAhead     = "reader_ahead"
 	changesVarReaderPidns     = "reader_pidns"
 	changesVarSomeNamespaces  = "some_namespaces"
@@ -85,6 +88,7 @@ type changesMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
 }
@@ -94,6 +98,8 @@ type changesMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type changesVariableSpecs struct {
 	CallsToo       *ebpf.VariableSpec `ebpf:"calls_too"`
+	OnlyNamespace  *ebpf.VariableSpec `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.VariableSpec `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.VariableSpec `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
@@ -124,6 +130,7 @@ type changesMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
 }
@@ -134,6 +141,7 @@ func (m *changesMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Places,
 		m.Ring,
 		m.Told,
 	)
@@ -144,6 +152,8 @@ func (m *changesMaps) Close() error {
 // It can be passed to loadChangesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type changesVariables struct {
 	CallsToo       *ebpf.Variable `ebpf:"calls_too"`
+	OnlyNamespace  *ebpf.Variable `ebpf:"only_namespace"`
+	PlacesMask     *ebpf.Variable `ebpf:"places_mask"`
 	ReaderAhead    *ebpf.Variable `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`

@@ -148,6 +148,7 @@ func disconnect(t testing.TB, s *socket) {
 }
 
 func TestRootClose(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := follow(t, Options{PassShare: 1})
 	for _, at := range []netip.AddrPort{lo4, lo6} {
 		l, to := listen(t, at)

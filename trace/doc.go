@@ -1,7 +1,7 @@
 // Package trace follows the TCP sockets of the kernel as they change, and tells of it
 // as Events: by a BPF program at the tracepoint sock:inet_sock_set_state, which keeps
 // a bounded table of the connections and hands records over in a ring. Nobody is woken
-// for a record; the ring is read some 40 times a second. It needs CAP_BPF and
+// for a record; the ring is read some 20 times a second. It needs CAP_BPF and
 // CAP_PERFMON, BTF, and Linux 5.11; Probe says what is missing.
 //
 // # What is told

@@ -144,6 +144,7 @@ func pending(t *testing.T, c *socket) unix.Errno {
 
 // The errno that is told is the one that the program got.
 func TestRootFail(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := follow(t, Options{PassShare: 1})
 	for _, at := range []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9"), netip.MustParseAddrPort("[::1]:9")} {
 		for _, test := range failures {

@@ -18,7 +18,7 @@ type indirection struct {
 var indirections = []indirection{{
 	symbols: []string{"net/http.(*Transport).dialConn", "net/http.(*Transport).startDialConn", "net/http.(*http2"},
 	note: "An http.Transport opened them in goroutines of its own, so the stack is not that of the request: look for requests to this " +
-		"service whose Response.Body is not closed. Whose request it was is told where the program has DWARF (no -ldflags '-s -w')",
+		"service whose Response.Body is not closed. Whose request it was is told where the program has DWARF (no -ldflags '-s -w'), but for the first connections of a process",
 }, {
 	symbols: []string{"database/sql.(*DB).connectionOpener", "database/sql.(*DB).openNewConnection"},
 	note:    "The pool of database/sql opened them in a goroutine of its own, so the stack is not that of the query: look for Rows, Conn or Tx that are not closed",

@@ -63,17 +63,28 @@ func TestRootLeakTransport(t *testing.T) {
 			must(t, err)
 			program.holds(t)
 			l := look(t, s, r, 8, nil)
-			g := &l.Groups[0]
-			if l.Count() != 8 || g.Count < 7 || g.KnownBy != tcpvet.StackConnect || !strings.Contains(g.Note, "http.Transport") {
-				t.Errorf("got %+v, want that a transport opened 7 at least", l.Groups)
+			if l.Count() != 8 {
+				t.Errorf("got %+v, want 8", l.Groups)
 			}
-			if len(g.Creator) == 0 || !strings.HasPrefix(g.Creator[0].Symbol, "net/http.(*Transport).") {
-				t.Errorf("started at\n%s", text(g.Creator))
+			// Who asked may not wait yet when the transport's goroutine connects, on
+			// another processor: that one, and the first, are told without.
+			var g *tcpvet.Leak
+			for i := range l.Groups {
+				each := &l.Groups[i]
+				if each.Asker != nil {
+					g = each
+				}
+				if each.KnownBy != tcpvet.StackConnect || !strings.Contains(each.Note, "http.Transport") {
+					t.Errorf("got %+v, want that a transport opened them", each)
+				}
+				if len(each.Creator) == 0 || !strings.HasPrefix(each.Creator[0].Symbol, "net/http.(*Transport).") {
+					t.Errorf("started at\n%s", text(each.Creator))
+				}
+			}
+			if (g != nil) != test.asker || len(l.Groups) > 2 || !test.asker && len(l.Groups) != 1 {
+				t.Fatalf("got %+v, want who asked: %v", l.Groups, test.asker)
 			}
 			if !test.asker {
-				if g.Asker != nil || g.Count != 8 {
-					t.Errorf("%d, asked for by\n%s", g.Count, text(g.Asker))
-				}
 				return
 			}
 			stack, own := g.Own()

@@ -54,7 +54,7 @@ func (s *Stacks) Leaks(ctx context.Context, opt LeakOptions) (tcpvet.Leaks, erro
 	census, err := source.Take(ctx, opt.Source, q, opt.Take)
 	out := tcpvet.Leaks{Census: census, OlderThan: opt.OlderThan, Younger: w.leaks.younger}
 	if s == nil && opt.Missing != nil {
-		out.Census.Gaps = append(out.Census.Gaps, tcpvet.Gap{What: "stacks", Err: opt.Missing.Error()})
+		out.Census.Gaps = append(out.Census.Gaps, gap("stacks", opt.Missing))
 	}
 	if s != nil {
 		out.Traced = w.leaks.now - s.since

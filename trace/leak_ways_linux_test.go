@@ -35,7 +35,7 @@ func thisLine() (file string, line int) {
 
 func gapText(l tcpvet.Leaks) (text string) {
 	for _, g := range l.Census.Gaps {
-		text += g.What + ": " + g.Err + "\n"
+		text += g.What + ": " + g.Err + "; needs " + g.Needs + "\n"
 	}
 	return text
 }
@@ -118,7 +118,7 @@ func TestRootLeakBlind(t *testing.T) {
 	if g.Count != 3 || g.Process.PID != int32(os.Getpid()) || g.Stack != nil || l.Traced != 0 {
 		t.Errorf("got %+v", l.Groups)
 	}
-	if told := gapText(l); !strings.Contains(told, "stacks: trace: needs CAP_BPF") {
+	if told := gapText(l); !strings.Contains(told, "stacks: not permitted; needs CAP_BPF") {
 		t.Errorf("no gap names CAP_BPF in\n%s", told)
 	}
 	// /proc/net/tcp tells no cookie.

@@ -82,7 +82,7 @@ func TestRootLost(t *testing.T) {
 
 // What finds no room in the table is told, as far as it can be, and counted.
 func TestRootLostTrack(t *testing.T) {
-	const room, connections = 64, 100
+	const room, connections = 64, 100 // cookies in turn take all places
 	tr := stopped(t, Options{Connections: room})
 	l, at := listen(t, lo4)
 	var clients, servers []*socket
@@ -121,10 +121,23 @@ func TestRootLostTrack(t *testing.T) {
 	if s := tr.Stats(); s.Unfollowed != 2*connections-room {
 		t.Errorf("%d were not followed, want %d", s.Unfollowed, 2*connections-room)
 	}
-	// Nothing stays in the table.
+	noneFollowed(t, tr)
+}
+
+// noneFollowed checks that nothing stays in the table, nor at a place.
+func noneFollowed(t *testing.T, tr *Tracer) {
+	t.Helper()
 	var key uint64
 	if err := tr.objects.Conns.NextKey(nil, &key); err == nil {
 		t.Errorf("the connection of cookie %d is still followed", key)
+	}
+	for i := range int64(tr.options.places()) {
+		var b [connLen]byte
+		_, err := tr.places.ReadAt(b[:], i*connLen)
+		must(t, err)
+		if b != [connLen]byte{} {
+			t.Errorf("place %d is taken, or not clean: %x", i, b)
+		}
 	}
 }
 

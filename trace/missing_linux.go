@@ -48,11 +48,15 @@ func lacks(more ...kernel.Need) error {
 	return nil
 }
 
-// gap says that a part of what was asked for cannot be had.
+// gap says that a part of what was asked for cannot be had. What it needs stands in
+// Needs, and not once more in Err.
 func gap(what string, err error) tcpvet.Gap {
-	g := tcpvet.Gap{What: what, Err: err.Error()}
-	if m, ok := errors.AsType[*MissingError](err); ok {
-		g.Needs = strings.Join(m.Needs, " and ")
+	m, ok := errors.AsType[*MissingError](err)
+	switch {
+	case !ok:
+		return tcpvet.Gap{What: what, Err: err.Error()}
+	case m.Err == nil:
+		return tcpvet.Gap{What: what, Err: "not permitted", Needs: strings.Join(m.Needs, " and ")}
 	}
-	return g
+	return tcpvet.Gap{What: what, Err: m.Err.Error(), Needs: strings.Join(m.Needs, " and ")}
 }

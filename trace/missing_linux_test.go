@@ -25,7 +25,7 @@ func TestMissing(t *testing.T) {
 	if want := "trace: needs CAP_BPF and CAP_PERFMON: find it: kernel lacks it"; err.Error() != want || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %q, want %q", err, want)
 	}
-	if g := gap("stacks", err); g.What != "stacks" || g.Needs != "CAP_BPF and CAP_PERFMON" || g.Err != err.Error() {
+	if g := gap("stacks", err); g.What != "stacks" || g.Needs != "CAP_BPF and CAP_PERFMON" || g.Err != because.Error() {
 		t.Errorf("%+v", g)
 	}
 	if g := gap("stacks", errors.New("no luck")); g.Needs != "" || g.Err != "no luck" {

@@ -17,10 +17,28 @@ type names struct {
 	comms      map[[16]byte]string
 	containers map[tcpvet.Process]*tcpvet.Container
 	processes  procfs.Processes
+	last       [64]named // by PID
+}
+
+// named is a process with what was made of its name.
+type named struct {
+	process   tcpvet.Process
+	comm      [16]byte
+	name      string
+	container *tcpvet.Container
 }
 
 func newNames() *names {
 	return &names{comms: make(map[[16]byte]string), containers: make(map[tcpvet.Process]*tcpvet.Container)}
+}
+
+// of gives the name of a process, and where it runs.
+func (n *names) of(p tcpvet.Process, comm [16]byte) (string, *tcpvet.Container) {
+	l := &n.last[uint32(p.PID)%uint32(len(n.last))]
+	if l.process != p || l.comm != comm {
+		*l = named{p, comm, n.comm(comm), n.container(p)}
+	}
+	return l.name, l.container
 }
 
 // comm gives a name as a string.

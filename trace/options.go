@@ -36,8 +36,10 @@ type Options struct {
 	Python func(tcpvet.Process) []byte
 
 	// Connections is how many are followed at once: 0 is 262,144. One takes about
-	// 200 bytes of the kernel's memory. What finds no room is told all the same, as
-	// far as it can be without what was before: see Stats.
+	// 200 bytes of the kernel's memory; a quarter have a place of 80 bytes each from
+	// the start, which is found by the low bits of a socket's cookie. What finds no
+	// room, as it may from three quarters on, is told all the same, as far as it can
+	// be without what was before: see Stats.
 	Connections int
 
 	// Ring is the room for what was not read yet, in bytes: 0 is 4 MiB. It is
@@ -46,10 +48,11 @@ type Options struct {
 
 	// PassShare is the part of one processor's time that may be spent on passes
 	// over the descriptors of all processes, by which what was accepted is known;
-	// 0 is a hundredth, below 0 none.
+	// 0 is a hundredth, below 0 none. While they find little of what is wanted they
+	// get a tenth of that.
 	PassShare float64
 
-	// Idle is called when everything that had come was handed over, some 40 times
+	// Idle is called when everything that had come was handed over, some 20 times
 	// a second: the place to flush. Its error ends Run. It may be nil.
 	Idle func() error
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 
@@ -36,20 +35,8 @@ func (t *Tracer) drain() error {
 
 // fill reads records until the ring is empty or the batch full; more tells which.
 func (t *Tracer) fill() (more bool, err error) {
-	for !t.batch.full() {
-		err := t.ring.ReadInto(&t.read)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("read the ring of a trace: %w", err)
-		}
-		if len(t.read.RawSample) != recordLen {
-			return false, fmt.Errorf("read the ring of a trace: a record of %d bytes, not %d", len(t.read.RawSample), recordLen)
-		}
-		t.batch.records = append(t.batch.records, t.read.RawSample...)
-	}
-	return true, nil
+	t.batch.records, more, err = t.ring.read(t.batch.records)
+	return more, err
 }
 
 // identify finds the processes of records that lack one, as far as there is time.
@@ -67,31 +54,57 @@ func (t *Tracer) identify() error {
 	if !t.adopter.due() {
 		return nil
 	}
-	return t.adopter.pass(func(cookie uint64, who holder) { t.batch.adopted[cookie] = who })
+	return t.adopter.pass(lacking, func(cookie uint64, who holder) { t.batch.adopted[cookie] = who })
 }
 
-// lookUp asks the table of connections: an accept() that is traced is noted there.
+// lookUp asks for the connections: an accept() that is traced is noted there.
 func (t *Tracer) lookUp() (lacking int, err error) {
-	for cookie, who := range t.batch.known {
-		if who.process.Known() {
+	displaced, err := t.count(countDisplaced)
+	if err != nil {
+		return 0, err
+	}
+	for i := range t.batch.wanted.sockets {
+		w := &t.batch.wanted.sockets[i]
+		if w.holder.process.Known() {
 			continue
-		}
-		t.cookie = cookie
-		switch err := t.objects.Conns.Lookup(&t.cookie, t.conn[:]); {
-		case errors.Is(err, ebpf.ErrKeyNotExist):
-			lacking++
-			continue
-		case err != nil:
-			return 0, fmt.Errorf("look up a connection: %w", err)
 		}
 		t.account.Lookups++
-		if who = decodeKept(t.conn[:], cookie); who.process.Known() {
-			t.batch.known[cookie] = who
-		} else {
+		if w.holder, err = t.placed(w.cookie); err == nil && !w.holder.process.Known() && displaced > 0 {
+			w.holder, err = t.inTable(w.cookie)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look up a connection: %w", err)
+		}
+		if !w.holder.process.Known() {
 			lacking++
 		}
 	}
 	return lacking, nil
+}
+
+// placed gives the process that is noted with a connection at its place, which the
+// kernel may be writing: what does not stay is not taken.
+func (t *Tracer) placed(cookie uint64) (who holder, err error) {
+	at := int64(cookie&uint64(t.options.places()-1)) * connLen
+	for i := range t.conn {
+		if _, err := t.places.ReadAt(t.conn[i][:], at); err != nil {
+			return who, err
+		}
+	}
+	if t.conn[0] != t.conn[1] || binary.LittleEndian.Uint64(t.conn[0][:]) != cookie {
+		return who, nil
+	}
+	return decodeKept(t.conn[0][:], cookie), nil
+}
+
+// inTable is placed for what has no place.
+func (t *Tracer) inTable(cookie uint64) (who holder, err error) {
+	t.cookie = cookie
+	err = t.objects.Conns.Lookup(&t.cookie, t.conn[0][:])
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return who, nil
+	}
+	return decodeKept(t.conn[0][:], cookie), err
 }
 
 // tell hands over the events of the batch.
@@ -107,15 +120,15 @@ func (t *Tracer) tell() error {
 			continue
 		}
 		t.batch.name(r)
-		e := &t.event
-		e.Comm, e.Container, e.Stack = t.names.comm(r.comm), t.names.container(r.event.Process), nil
+		e := &r.event
+		e.Comm, e.Container = t.names.of(e.Process, r.comm)
 		if t.stacks != nil {
 			var err error
-			if e.Stack, err = t.stacks.of(r.event.Cookie); err != nil {
+			if e.Stack, err = t.stacks.of(e.Cookie); err != nil {
 				return err
 			}
 		}
-		if err := r.events(t.clock.time(r.at), e, t.pass); err != nil {
+		if err := r.events(t.clock.time(r.at), t.pass); err != nil {
 			return err
 		}
 	}
@@ -166,6 +179,7 @@ const (
 	countLost = iota
 	countNoRoom
 	countBetween
+	countDisplaced
 )
 
 // count reads one of the counts.

@@ -27,7 +27,7 @@ const notKnown = math.MaxUint64
 
 // record is a change of a socket, or a call that failed, as a program tells it.
 type record struct {
-	event      tcpvet.Event // Kind, At and what hangs on the kind are not filled
+	event      tcpvet.Event // At, names, Stack and what hangs on the kind are filled later
 	at         int64        // ns of the kernel's monotonic clock
 	kinds      Kinds
 	amends     bool
@@ -59,7 +59,8 @@ func decodeRecord(b []byte, r *record) error {
 		}
 		return time.Duration(v)
 	}
-	*r = record{at: int64(span(0)), took: span(16), inFrom: span(24), closeWait: span(32)}
+	*r = record{}
+	r.at, r.took, r.inFrom, r.closeWait = int64(span(0)), span(16), span(24), span(32)
 	e := &r.event
 	e.Cookie = binary.LittleEndian.Uint64(b[8:])
 	e.Process = tcpvet.Process{PID: int32(binary.LittleEndian.Uint32(b[48:])), Start: binary.LittleEndian.Uint64(b[40:])}
@@ -130,16 +131,23 @@ func endpoint(addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(addr)).Unmap(), binary.LittleEndian.Uint16(port))
 }
 
-// events hands over what the record says, in the order in which it came about; e is
-// where. The Event has no Comm, Container and Stack yet, but what e had of them.
-func (r *record) events(at time.Time, e *tcpvet.Event, yield func(*tcpvet.Event) error) error {
-	comm, container, stack := e.Comm, e.Container, e.Stack
+// events hands over what the record says, in the order in which it came about.
+func (r *record) events(at time.Time, yield func(*tcpvet.Event) error) error {
+	e := &r.event
+	e.At = at
+	if r.kinds&(r.kinds-1) == 0 {
+		if r.kinds == 0 {
+			return nil
+		}
+		r.complete(r.kinds, e)
+		return yield(e)
+	}
+	common := *e
 	for _, kind := range [...]Kinds{States, Opens, Fails, Closes} {
 		if r.kinds&kind == 0 {
 			continue
 		}
-		*e = r.event
-		e.At, e.Comm, e.Container, e.Stack = at, comm, container, stack
+		*e = common
 		r.complete(kind, e)
 		if err := yield(e); err != nil {
 			return err

@@ -59,7 +59,8 @@ func TestRecordEvents(t *testing.T) {
 	fail.Kind, fail.Errno, fail.Cause, fail.SYNs = tcpvet.EventFail, 104, tcpvet.CauseReset, 3
 	shut.Kind, shut.First, shut.How, shut.CloseWait, shut.Cause = tcpvet.EventClose, tcpvet.CloserRemote, tcpvet.HowRST, -1, tcpvet.CauseReset
 	var got []tcpvet.Event
-	must(t, r.events(at, &tcpvet.Event{Comm: "wget"}, func(e *tcpvet.Event) error {
+	r.event.Comm = "wget"
+	must(t, r.events(at, func(e *tcpvet.Event) error {
 		got = append(got, *e)
 		return nil
 	}))
@@ -129,7 +130,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		n := 0
-		err := r.events(time.Unix(0, r.at), new(tcpvet.Event), func(e *tcpvet.Event) error {
+		err := r.events(time.Unix(0, r.at), func(e *tcpvet.Event) error {
 			n++
 			if e.Kind == 0 || e.Kind == tcpvet.EventLost || e.Kind.String() == "unknown" {
 				t.Errorf("kind %d", e.Kind)

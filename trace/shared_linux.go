@@ -28,14 +28,22 @@ func newShared(o Options) (*shared, error) {
 	if err != nil {
 		return nil, err
 	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count processors: %w", err)
+	}
 	s := &shared{
 		constants: map[string]any{
 			"reader_pidns": space, "reader_ahead": int64(boot),
 			"some_namespaces": len(o.Netns) > 0, "wanted": uint32(o.Kinds), "calls_too": o.Calls,
+			"places_mask": uint64(o.places() - 1),
 		},
 		entries: map[string]uint32{
-			"conns": uint32(o.Connections), "ring": uint32(o.Ring), "namespaces": uint32(max(len(o.Netns), 1)),
+			"conns": max(uint32(o.Connections)-o.places(), 1), "places": o.places() + 2*uint32(cpus), "ring": uint32(o.Ring), "namespaces": uint32(max(len(o.Netns), 1)),
 		},
+	}
+	if len(o.Netns) == 1 {
+		s.constants["only_namespace"] = uint32(o.Netns[0])
 	}
 	for _, id := range o.Netns {
 		s.inView = append(s.inView, uint32(id))
@@ -70,6 +78,10 @@ func (o Options) bounded() (Options, error) {
 	o.Ring = max(1<<bits.Len(uint(o.Ring-1)), leastRing)
 	return o, nil
 }
+
+// places is how many connections may have a place of their own. The others are in the
+// table.
+func (o Options) places() uint32 { return 1 << (bits.Len(uint(max(o.Connections/4, 1))) - 1) }
 
 // load puts an object into the kernel. Tables of the same name are one.
 func (s *shared) load(spec func() (*ebpf.CollectionSpec, error), objects any) error {

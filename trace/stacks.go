@@ -60,7 +60,7 @@ type PythonCall struct {
 
 // The sizes of struct opening in bpf/stacks.bpf.c and of struct stack in bpf/stack.h.
 const (
-	openingLen = 64
+	openingLen = 72
 	maxFrames  = 127
 	maxWords   = 40
 	maxPython  = 48
@@ -90,7 +90,7 @@ func decodeOpening(b []byte) (Opening, error) {
 	const accepted, noRoom = 1, 2
 	flags := binary.LittleEndian.Uint32(b[40:])
 	o.Accepted, o.NoRoom = flags&accepted != 0, flags&noRoom != 0
-	comm, _, _ := bytes.Cut(b[48:], []byte{0})
+	comm, _, _ := bytes.Cut(b[48:64], []byte{0})
 	o.Comm = string(comm)
 	return o, nil
 }

@@ -29,11 +29,15 @@ const (
 	stacksProgExecuted      = "executed"
 	stacksProgFollow        = "follow"
 	stacksProgRemember      = "remember"
+	stacksProgSweep         = "sweep"
 	stacksVarAccepts        = "accepts"
 	stacksVarCounts         = "counts"
+	stacksVarOnlyNamespace  = "only_namespace"
 	stacksVarReaderAhead    = "reader_ahead"
 	stacksVarReaderPidns    = "reader_pidns"
+	stacksVarSettled        = "settled"
 	stacksVarSomeNamespaces = "some_namespaces"
+	stacksVarSwept          = "swept"
 )
 
 // loadStacks returns the embedded CollectionSpec for stacks.
@@ -82,6 +86,7 @@ type stacksProgramSpecs struct {
 	Executed *ebpf.ProgramSpec `ebpf:"executed"`
 	Follow   *ebpf.ProgramSpec `ebpf:"follow"`
 	Remember *ebpf.ProgramSpec `ebpf:"remember"`
+	Sweep    *ebpf.ProgramSpec `ebpf:"sweep"`
 }
 
 // stacksMapSpecs contains maps before they are loaded into the kernel.
@@ -105,9 +110,12 @@ type stacksMapSpecs struct {
 type stacksVariableSpecs struct {
 	Accepts        *ebpf.VariableSpec `ebpf:"accepts"`
 	Counts         *ebpf.VariableSpec `ebpf:"counts"`
+	OnlyNamespace  *ebpf.VariableSpec `ebpf:"only_namespace"`
 	ReaderAhead    *ebpf.VariableSpec `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
+	Settled        *ebpf.VariableSpec `ebpf:"settled"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
+	Swept          *ebpf.VariableSpec `ebpf:"swept"`
 }
 
 // stacksObjects contains all objects after they have been loaded into the kernel.
@@ -161,9 +169,12 @@ func (m *stacksMaps) Close() error {
 type stacksVariables struct {
 	Accepts        *ebpf.Variable `ebpf:"accepts"`
 	Counts         *ebpf.Variable `ebpf:"counts"`
+	OnlyNamespace  *ebpf.Variable `ebpf:"only_namespace"`
 	ReaderAhead    *ebpf.Variable `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
+	Settled        *ebpf.Variable `ebpf:"settled"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`
+	Swept          *ebpf.Variable `ebpf:"swept"`
 }
 
 // stacksPrograms contains all programs after they have been loaded into the kernel.
@@ -174,6 +185,7 @@ type stacksPrograms struct {
 	Executed *ebpf.Program `ebpf:"executed"`
 	Follow   *ebpf.Program `ebpf:"follow"`
 	Remember *ebpf.Program `ebpf:"remember"`
+	Sweep    *ebpf.Program `ebpf:"sweep"`
 }
 
 func (p *stacksPrograms) Close() error {
@@ -182,6 +194,7 @@ func (p *stacksPrograms) Close() error {
 		p.Executed,
 		p.Follow,
 		p.Remember,
+		p.Sweep,
 	)
 }
 

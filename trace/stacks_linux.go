@@ -42,6 +42,7 @@ type Stacks struct {
 	since   time.Duration // CLOCK_MONOTONIC of the kernel
 	ahead   time.Duration // of it, the reader's
 	newcomers
+	sweeper sweeper
 	accepts error // why accept() is not watched, nil where it is
 }
 
@@ -51,6 +52,7 @@ type StackStats struct {
 	Refused   uint64 // those for which there was no room
 	Stackless uint64 // of Opened, those whose stack found no room
 	Missed    uint64 // changes of any connection that came while the kernel was busy with another
+	Swept     uint64 // connections of Opened whose end was such a change, and that were found closed since
 }
 
 // OpenStacks begins to remember. Where something that it needs is missing the error is a
@@ -84,6 +86,7 @@ func OpenStacks(opt StacksOptions) (*Stacks, error) {
 		s.Close()
 		return nil, err
 	}
+	s.sweeper.begin(s.sweep)
 	s.since = s.Now()
 	return s, nil
 }
@@ -167,11 +170,11 @@ func (s *Stacks) Stack(id StackID) (k Stack, ok bool, err error) {
 
 // Stats gives what was remembered until now.
 func (s *Stacks) Stats() (StackStats, error) {
-	var counts struct{ Opened, Refused, Stackless uint64 }
+	var counts struct{ Opened, Refused, Stackless, Swept uint64 }
 	if err := s.objects.Counts.Get(&counts); err != nil {
 		return StackStats{}, fmt.Errorf("read what was remembered: %w", err)
 	}
-	st := StackStats{Opened: counts.Opened, Refused: counts.Refused, Stackless: counts.Stackless}
+	st := StackStats{Opened: counts.Opened, Refused: counts.Refused, Stackless: counts.Stackless, Swept: counts.Swept}
 	for _, p := range []*ebpf.Program{s.objects.Follow, s.objects.Remember} {
 		ps, err := p.Stats()
 		if err != nil {
@@ -184,6 +187,7 @@ func (s *Stacks) Stats() (StackStats, error) {
 
 // Close ends it and forgets everything.
 func (s *Stacks) Close() error {
+	s.sweeper.end()
 	errs := []error{s.stop()}
 	for _, l := range s.links {
 		errs = append(errs, l.Close())

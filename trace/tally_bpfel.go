@@ -22,6 +22,7 @@ const (
 	tallyMapRing           = "ring"
 	tallyMapTold           = "told"
 	tallyProgTally         = "tally"
+	tallyVarOnlyNamespace  = "only_namespace"
 	tallyVarSomeNamespaces = "some_namespaces"
 )
 
@@ -85,6 +86,7 @@ type tallyMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tallyVariableSpecs struct {
+	OnlyNamespace  *ebpf.VariableSpec `ebpf:"only_namespace"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
 }
 
@@ -129,6 +131,7 @@ func (m *tallyMaps) Close() error {
 //
 // It can be passed to loadTallyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tallyVariables struct {
+	OnlyNamespace  *ebpf.Variable `ebpf:"only_namespace"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`
 }
 

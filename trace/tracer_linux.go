@@ -9,7 +9,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
@@ -20,27 +19,27 @@ type Tracer struct {
 	options Options
 	objects changesObjects
 	closers []io.Closer // the last first
-	ring    *ringbuf.Reader
+	ring    *ring
 	adopter *adopter // nil where there is none
 	stacks  *openers // nil for none
 	missing []tcpvet.Gap
 	counts  *ebpf.Memory
+	places  *ebpf.Memory
 
 	clock   clock
 	batch   *batch
 	names   *names
 	fold    *fold
-	read    ringbuf.Record
 	record  record
-	event   tcpvet.Event
 	cookie  uint64
-	conn    [connLen]byte
+	conn    [2][connLen]byte
 	yield   func(*tcpvet.Event) error // of the Run that goes on
 	account Stats
 }
 
-// look is how often the ring is read.
-const look = 25 * time.Millisecond
+// look is how often the ring is read. To wake up takes a tenth of a millisecond of a
+// processor, as long as some hundred events.
+const look = 50 * time.Millisecond
 
 // Open begins to trace. Where nothing can be traced the error is a *MissingError, or
 // another one where the reason is not known. What else of Options cannot be had is in
@@ -70,18 +69,21 @@ func (t *Tracer) begin(s *shared) error {
 	t.closers = append(t.closers, &t.objects)
 	s.maps = map[string]*ebpf.Map{
 		"ring": t.objects.Ring, "counts": t.objects.Counts, "namespaces": t.objects.Namespaces, "told": t.objects.Told, "conns": t.objects.Conns,
+		"places": t.objects.Places,
 	}
 	if err := s.show(t.objects.Namespaces); err != nil {
 		return err
 	}
 	var err error
-	if t.ring, err = ringbuf.NewReader(t.objects.Ring); err != nil {
-		return fmt.Errorf("open the ring of a trace: %w", err)
+	if t.ring, err = mapRing(t.objects.Ring); err != nil {
+		return err
 	}
 	t.closers = append(t.closers, t.ring)
-	t.ring.SetDeadline(time.Unix(1, 0)) // never wait: nothing wakes it
 	if t.counts, err = t.objects.Counts.Memory(); err != nil {
 		return fmt.Errorf("map the counts of a trace: %w", err)
+	}
+	if t.places, err = t.objects.Places.Memory(); err != nil {
+		return fmt.Errorf("map the connections of a trace: %w", err)
 	}
 	if t.clock.ahead, err = clockOffset("monotonic", unix.CLOCK_MONOTONIC); err != nil {
 		return err

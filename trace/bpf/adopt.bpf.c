@@ -22,7 +22,7 @@ static __always_inline struct sock *subflow(struct sock *sk)
 
 static __always_inline bool is_connected(__u8 state) { return was_open(state) || state == TCP_SYN_SENT; }
 
-// begin_with follows a connection that was there before.
+// begin_with follows a connection that was there before: in the table, as it may last.
 static __always_inline bool begin_with(struct sock *sk, __u64 cookie, const struct who *who)
 {
 	struct conn c = {.who = *who, .keep = KEPT};
@@ -33,9 +33,10 @@ static __always_inline bool begin_with(struct sock *sk, __u64 cookie, const stru
 		c.close_wait = NOT_KNOWN;
 	c.who.of = cookie;
 	c.first = first_by_state(sk->__sk_common.skc_state);
-	if (bpf_map_update_elem(&conns, &cookie, &c, BPF_NOEXIST))
+	if (add_conn(cookie, &c, BPF_NOEXIST))
 		return false;
-	if (sk->__sk_common.skc_state == TCP_CLOSE) { // meanwhile
+	struct conn *place = place_of(cookie);
+	if ((place && place->cookie == cookie) || sk->__sk_common.skc_state == TCP_CLOSE) { // meanwhile
 		bpf_map_delete_elem(&conns, &cookie);
 		return false;
 	}
@@ -71,7 +72,7 @@ int adopt(struct bpf_iter__task_file *ctx)
 	}
 	if (!a.cookie)
 		return 0;
-	struct conn *c = bpf_map_lookup_elem(&conns, &a.cookie);
+	struct conn *c = find_conn(a.cookie);
 	if (c && c->keep != FREE)
 		return 0;
 	if (!c && !(tp && room))

@@ -267,8 +267,15 @@ static __always_inline void note_accepter(__u32 fd)
 	bpf_probe_read_kernel(&file, sizeof file, (void *)table->fd + fd * sizeof file);
 	struct socket *socket = BPF_CORE_READ(file, private_data);
 	struct sock *sk = BPF_CORE_READ(socket, sk);
-	__u64 cookie = BPF_CORE_READ(followed(sk), __sk_common.skc_cookie.counter);
-	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	struct conn *c = cookie ? find_conn(cookie) : NULL;
+	if (!c) {
+		struct sock *first = followed(sk);
+		if (first == sk)
+			return;
+		cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter);
+		c = cookie ? find_conn(cookie) : NULL;
+	}
 	if (!c || c->keep != FREE)
 		return;
 	struct who who;

@@ -22,9 +22,9 @@ struct change {
 
 // is_own tells whether the running task has the socket locked: else it is merely what
 // the processor was at. Who destroys the sockets of others locks them too.
-static __always_inline bool is_own(struct sock *sk, int from, int error, struct task_struct *task)
+static __always_inline bool is_own(struct sock *sk, int from, int error)
 {
-	if (!sk->sk_lock.owned || is_kernel_thread(task) || error == ECONNABORTED)
+	if (!sk->sk_lock.owned || error == ECONNABORTED || is_kernel_thread(bpf_get_current_task_btf()))
 		return false;
 	return from != TCP_LISTEN || sk->sk_shutdown;
 }
@@ -111,7 +111,7 @@ static __always_inline void fill_failure(struct event *e, struct change *h)
 	}
 }
 
-static __always_inline void fill_event(struct event *e, struct change *h, struct task_struct *task, const struct who *who)
+static __always_inline void fill_event(struct event *e, struct change *h, const struct who *who)
 {
 	struct sock *sk = (struct sock *)h->tp;
 	struct conn *c = h->conn;
@@ -123,7 +123,7 @@ static __always_inline void fill_event(struct event *e, struct change *h, struct
 	e->close_wait = c->close_wait;
 	e->who = *who;
 	e->known_by = h->own ? BY_TASK : who->pid ? BY_COOKIE : BY_NOTHING;
-	e->tid = h->own ? task->pid : 0;
+	e->tid = h->own ? bpf_get_current_task_btf()->pid : 0;
 	fill_ends(e, &sk->__sk_common);
 	e->lport = h->to == TCP_CLOSE ? __builtin_bswap16(((struct inet_sock *)sk)->inet_sport) : sk->__sk_common.skc_num;
 	e->netns = netns_of(&sk->__sk_common);
@@ -146,39 +146,94 @@ static __always_inline void fill_event(struct event *e, struct change *h, struct
 	}
 }
 
-static __always_inline void changed(__u64 *ctx)
+// says_nothing tells a change of which nothing is told and on which nothing rests. A
+// listener's child has no cookie of its own yet, nor addresses.
+static __always_inline bool says_nothing(int from, int to)
 {
-	struct sock *sk = (struct sock *)ctx[0];
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct change h = {.from = ctx[1], .to = ctx[2]};
-	struct conn fresh = {};
+	if (from == to || (from == TCP_LISTEN && to != TCP_CLOSE))
+		return true;
+	return (to == TCP_FIN_WAIT2 || to == TCP_CLOSING) && !(wanted & STATE);
+}
+
+// from_table makes the spare place what the table has of a connection.
+static __always_inline struct conn *from_table(__u64 cookie, bool between)
+{
+	struct conn *spare = spare_place(between), *c = bpf_map_lookup_elem(&conns, &cookie);
+
+	if (!spare)
+		return NULL;
+	if (c)
+		*spare = *c;
+	else
+		__builtin_memset(spare, 0, sizeof *spare);
+	return spare;
+}
+
+// to_table brings what the table has up to date. Who it is may have been noted there
+// meanwhile.
+static __always_inline void to_table(struct change *h, const struct who *who)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, &h->cookie);
+
+	if (!c) {
+		if (add_conn(h->cookie, h->conn, BPF_ANY) && (h->from == TCP_SYN_RECV || h->to == TCP_SYN_SENT))
+			count(NO_ROOM);
+		return;
+	}
+	c->began = h->conn->began;
+	c->opened = h->conn->opened;
+	c->changed = h->conn->changed;
+	c->close_wait = h->conn->close_wait;
+	c->role = h->conn->role;
+	c->first = h->conn->first;
+	c->fixed = h->conn->fixed;
+	if (h->own)
+		keep_who(c, who, c->keep, h->cookie);
+}
+
+// conn_of finds the connection, or begins to follow it: at its place, or at the spare
+// one.
+static __always_inline struct conn *conn_of(__u64 cookie, int from, int to, bool between)
+{
+	struct conn *c = place_of(cookie);
+
+	if (!c || c->cookie == cookie)
+		return c;
+	if (c->cookie || to == TCP_CLOSE || to == TCP_LISTEN)
+		return from_table(cookie, between);
+	bool is_new = from == TCP_SYN_RECV || to == TCP_SYN_SENT;
+	if (!is_new && bpf_map_lookup_elem(&conns, &cookie))
+		return from_table(cookie, between);
+	if (__sync_val_compare_and_swap(&c->cookie, 0, cookie))
+		return from_table(cookie, between);
+	if (!is_new) // a pass over descriptors may have put it there meanwhile
+		bpf_map_delete_elem(&conns, &cookie);
+	return c;
+}
+
+static __always_inline void changed(struct sock *sk, int from, int to, bool between)
+{
+	struct change h = {.from = from, .to = to};
 	struct who who = {};
 
-	// A listener's child has no cookie of its own yet, nor addresses.
-	if (h.from == h.to || (h.from == TCP_LISTEN && h.to != TCP_CLOSE))
-		return;
-	// What nothing is told of, and nothing rests on.
-	if ((h.to == TCP_FIN_WAIT2 || h.to == TCP_CLOSING) && !(wanted & STATE))
-		return;
 	h.tp = as_tcp(sk);
 	if (!h.tp || !in_view(netns_of(&sk->__sk_common)))
 		return;
 	sk = (struct sock *)h.tp;
 	h.now = bpf_ktime_get_ns();
 	h.error = sk->sk_err;
-	h.own = is_own(sk, h.from, h.error, task);
-	struct conn *kept = NULL;
-	h.cookie = sk->__sk_common.skc_cookie.counter;
-	if (h.cookie)
-		kept = bpf_map_lookup_elem(&conns, &h.cookie);
-	else
-		h.cookie = bpf_get_socket_cookie(sk);
-	h.conn = kept ? kept : &fresh;
-	h.kinds = kinds_of(h.from, h.to, h.conn);
+	h.own = is_own(sk, from, h.error);
+	h.cookie = cookie_of(sk);
+	h.conn = conn_of(h.cookie, from, to, between);
+	if (!h.conn)
+		return;
+	h.kinds = kinds_of(from, to, h.conn);
 	follow(&h);
 	if (h.own) {
-		fill_who(&who, task);
-		keep_who(h.conn, &who, h.conn->keep, h.cookie);
+		fill_who(&who, bpf_get_current_task_btf());
+		who.of = h.cookie;
+		if (h.conn->keep != KEPT || __builtin_memcmp(&h.conn->who, &who, sizeof who))
+			keep_who(h.conn, &who, h.conn->keep, h.cookie);
 	} else if (has_who(h.conn, h.cookie)) {
 		who = h.conn->who;
 	}
@@ -187,18 +242,19 @@ static __always_inline void changed(__u64 *ctx)
 	if (h.kinds) {
 		struct event *e = new_event();
 		if (e) {
-			fill_event(e, &h, task, &who);
+			fill_event(e, &h, &who);
 			tell(e);
 		}
 	}
 
 	h.conn->changed = h.now;
-	if (h.to == TCP_CLOSE) {
-		if (kept)
-			bpf_map_delete_elem(&conns, &h.cookie);
-	} else if (!kept && h.to != TCP_LISTEN) {
-		if (bpf_map_update_elem(&conns, &h.cookie, &fresh, BPF_ANY) && (h.from == TCP_SYN_RECV || h.to == TCP_SYN_SENT))
-			count(NO_ROOM);
+	if (h.conn->cookie == h.cookie) {
+		if (to == TCP_CLOSE)
+			free_place(h.conn);
+	} else if (to == TCP_CLOSE) {
+		bpf_map_delete_elem(&conns, &h.cookie);
+	} else if (to != TCP_LISTEN) {
+		to_table(&h, &who);
 	}
 }
 
@@ -219,8 +275,9 @@ int changes(__u64 *ctx)
 
 	if (!in)
 		return 0;
-	*in = 1;
-	changed(ctx);
+	*in = 1; // first of all: what comes before it is lost
+	if (!says_nothing(ctx[1], ctx[2]))
+		changed((struct sock *)ctx[0], ctx[1], ctx[2], false);
 	*in = 0;
 	return 0;
 }
@@ -232,7 +289,8 @@ int changes_between(__u64 *ctx)
 	volatile __u64 *in = bpf_map_lookup_elem(&busy, &zero);
 
 	if (in && *in) {
-		changed(ctx);
+		if (!says_nothing(ctx[1], ctx[2]))
+			changed((struct sock *)ctx[0], ctx[1], ctx[2], true);
 		count(BETWEEN);
 	}
 	return 0;

@@ -7,6 +7,7 @@
 enum { FREE, BUSY, KEPT };
 
 struct conn {
+	__u64 cookie;     // of the connection whose the place is, 0 for none; in the table it is 0
 	__u64 began;      // its SYN, 0 where that was not seen
 	__u64 opened;     // the end of its handshake, 0 where that was not seen
 	__u64 changed;    // since when it is in its state, 0 where that was not seen
@@ -18,6 +19,18 @@ struct conn {
 	__u8 pad;
 };
 
+// The kernel numbers cookies in turn, so that those of connections which do not last
+// differ in their low bits: each has a place of its own, which is found and freed for
+// a tenth of what a hash table takes. A free place is all zero.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 16); // a power of two; user space may change it
+	__type(key, __u32);
+	__type(value, struct conn);
+} places SEC(".maps");
+
+// Those whose place another has.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -25,6 +38,44 @@ struct {
 	__type(key, __u64);
 	__type(value, struct conn);
 } conns SEC(".maps");
+
+volatile const __u64 places_mask = (1 << 16) - 1; // of cookies
+
+// Behind the places are two for each processor: for what has none while a change of it
+// is looked at, and for what comes in between. So programs know all by one pointer.
+static __always_inline struct conn *spare_place(bool between)
+{
+	__u32 place = places_mask + 1 + 2 * bpf_get_smp_processor_id() + between;
+	return bpf_map_lookup_elem(&places, &place);
+}
+
+static __always_inline struct conn *place_of(__u64 cookie)
+{
+	__u32 place = cookie & places_mask;
+	return bpf_map_lookup_elem(&places, &place);
+}
+
+// find_conn gives a connection, NULL where it is not followed.
+static __always_inline struct conn *find_conn(__u64 cookie)
+{
+	struct conn *c = place_of(cookie);
+
+	return c && c->cookie == cookie ? c : bpf_map_lookup_elem(&conns, &cookie);
+}
+
+// add_conn follows a connection in the table. It gives an error where there is no room.
+static __always_inline long add_conn(__u64 cookie, const struct conn *c, __u64 flags)
+{
+	count(DISPLACED);
+	return bpf_map_update_elem(&conns, &cookie, c, flags);
+}
+
+// free_place gives up a place: the cookie is the last that goes.
+static __always_inline void free_place(struct conn *c)
+{
+	__builtin_memset((void *)c + sizeof c->cookie, 0, sizeof *c - sizeof c->cookie);
+	__sync_lock_test_and_set(&c->cookie, 0);
+}
 
 // keep_who notes the process with the connection of that cookie. Two may come at once,
 // of which one does: half of each would be a process that never was. Where the entry

@@ -59,6 +59,7 @@ enum {
 	LOST,     // records that the ring had no room for
 	NO_ROOM,  // connections that the table had no room for
 	BETWEEN,  // changes that came while the processor was at another: not lost
+	DISPLACED, // connections that went into the table, not to a place
 	COUNTS
 };
 

@@ -2,6 +2,7 @@
 // cookie, for as long as the socket lives.
 
 #include "descriptor.h"
+#include "over.h"
 #include "reader.h"
 #include "stack.h"
 #include "view.h"
@@ -18,12 +19,15 @@ struct opening {
 	__u32 flags;
 	__u32 pad;
 	char comm[16]; // of the thread
+	__u64 socket; // its address
 };
 
 enum { ACCEPTED = 1, NO_ROOM = 2 }; // of opening.flags
 
 // Set by user space where accept() is watched.
 volatile const bool accepts;
+
+volatile const __u64 settled = 1000000000; // ns after which an opening is swept
 
 // What a program gets at the end of a call: struct syscall_tp_t of perf_call_bpf_exit.
 struct call_end {
@@ -50,8 +54,15 @@ struct {
 
 // struct counts is decoded by stacks.go. Each is counted by one program.
 struct {
-	__u64 opened, refused, stackless;
+	__u64 opened, refused, stackless, swept;
 } counts = {};
+
+enum { SWEPT = 128 };
+
+// Cookies that user space asks of, up to the first 0.
+struct {
+	__u64 cookie[SWEPT];
+} swept = {};
 
 // Processes of which user space is to find out where they have their interpreter or
 // their goroutines. struct newcomer is decoded by stacks_meet_linux.go.
@@ -167,10 +178,10 @@ static __always_inline __u64 remember_stack(void *ctx, struct task_struct *task,
 }
 
 // open remembers that the current thread opened the socket.
-static __always_inline void open(void *ctx, __u64 cookie, __u32 flags)
+static __always_inline void open(void *ctx, struct sock *sk, __u64 cookie, __u32 flags)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct opening o = {.at = bpf_ktime_get_ns(), .flags = flags};
+	struct opening o = {.at = bpf_ktime_get_ns(), .flags = flags, .socket = (__u64)sk};
 
 	o.pid = pid_for_reader(task->group_leader->thread_pid);
 	o.tid = pid_for_reader(task->thread_pid);
@@ -186,7 +197,7 @@ int remember(__u64 *ctx)
 	struct sock *sk = (struct sock *)ctx[0];
 
 	if ((__s32)ctx[1] == TCP_CLOSE && (__s32)ctx[2] == TCP_SYN_SENT && in_view(BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
-		open(ctx, bpf_get_socket_cookie(sk), 0);
+		open(ctx, sk, bpf_get_socket_cookie(sk), 0);
 	return 0;
 }
 
@@ -200,9 +211,11 @@ int accepted(struct call_end *end)
 	if (!sk || !(sk = followed(sk)) || !in_view(BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
 		return 0;
 	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (cookie && state != TCP_CLOSE) // 0: its handshake was over before the trace began
-		open(end, cookie, ACCEPTED);
+	if (!cookie || is_over(sk, cookie)) // 0: its handshake was over before the trace began
+		return 0;
+	open(end, sk, cookie, ACCEPTED);
+	if (is_over(sk, cookie)) // meanwhile
+		bpf_map_delete_elem(&openings, &cookie);
 	return 0;
 }
 
@@ -228,6 +241,25 @@ int follow(__u64 *ctx)
 	}
 	bpf_map_update_elem(&closed, &cookie, o, BPF_ANY);
 	bpf_map_delete_elem(&openings, &cookie);
+	return 0;
+}
+
+// sweep takes those of the cookies in swept away whose connection is over: what closed
+// while the kernel ran follow for another is still there. User space runs it. What was
+// put there just now may be in CLOSE until connect() goes on.
+SEC("raw_tp")
+int sweep(void *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	for (__u32 i = 0; i < SWEPT; i++) {
+		__u64 cookie = swept.cookie[i];
+		if (!cookie)
+			break;
+		struct opening *o = bpf_map_lookup_elem(&openings, &cookie);
+		if (o && now - o->at > settled && is_over((struct sock *)o->socket, cookie) && !bpf_map_delete_elem(&openings, &cookie))
+			counts.swept++;
+	}
 	return 0;
 }
 

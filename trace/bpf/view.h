@@ -13,8 +13,11 @@ struct {
 } namespaces SEC(".maps");
 
 volatile const bool some_namespaces;
+volatile const __u32 only_namespace; // 0 where it is not one alone
 
 static __always_inline bool in_view(__u32 netns)
 {
+	if (only_namespace)
+		return netns == only_namespace;
 	return !some_namespaces || bpf_map_lookup_elem(&namespaces, &netns);
 }

@@ -3,6 +3,7 @@ package symbol
 import (
 	"debug/elf"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -24,6 +25,8 @@ type fileKey struct {
 // file is one that holds code of processes.
 type file struct {
 	open  *os.File // nil where it could not be opened
+	err   error    // why not, nil where it is just gone
+	told  bool     // that
 	mtime time.Time
 	size  int64
 	image *image // nil until it is asked for, or where it cannot be read
@@ -46,17 +49,18 @@ func (r *Resolver) file(p *process, m *mapping) *file {
 			return f
 		}
 	}
+	told := false
 	if f != nil {
+		told = f.told
 		r.forgetFile(key)
 	}
-	f = &file{used: r.tick(), since: time.Now()}
+	f = &file{used: r.tick(), since: time.Now(), told: told}
 	r.files[key] = f
 	var err error
 	if f.open, err = openMapped(p, m); err != nil {
-		if !p.gone && err != unix.ENOENT {
-			r.gap("symbols", fmt.Sprintf("open %s of process %d: %v", clean(m.path), p.key.PID, err), "root")
+		if f.open = nil; !p.gone && err != unix.ENOENT {
+			f.err = err
 		}
-		f.open = nil
 		return f
 	}
 	if info, err := f.open.Stat(); err == nil {
@@ -90,9 +94,24 @@ func openMapped(p *process, m *mapping) (*os.File, error) {
 	return f, nil
 }
 
-// image gives the tables of a file, nil where it has none that can be read.
+// image gives the tables of a file, nil where it has none that can be read. That a
+// process's files may not be opened is told of the first that is wanted.
 func (r *Resolver) image(p *process, m *mapping) *image {
 	f := r.file(p, m)
+	if f.err != nil && !p.denied {
+		if p.denied = true; !f.told {
+			needs := ""
+			if errors.Is(f.err, os.ErrPermission) {
+				needs = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+			}
+			r.gap("symbols", fmt.Sprintf("open %s of process %d: %v", clean(m.path), p.key.PID, f.err), needs)
+		}
+		f.told = true
+	}
+	return r.tables(p, m, f)
+}
+
+func (r *Resolver) tables(p *process, m *mapping, f *file) *image {
 	if f.image != nil || f.tried || f.open == nil {
 		return f.image
 	}

@@ -132,6 +132,10 @@ func TestRootFramesContainer(t *testing.T) {
 func TestFramesNode(t *testing.T) {
 	node := kerneltest.Tool(t, "node")
 	const source = "testdata/callers.js"
+	script, err := filepath.Abs(source)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		flags  []string
 		named  bool
@@ -140,7 +144,8 @@ func TestFramesNode(t *testing.T) {
 		{nil, false, "--interpreted-frames-native-stack"},
 		{[]string{"--perf-basic-prof", "--interpreted-frames-native-stack"}, true, ""},
 	} {
-		cmd := exec.Command(node, append(test.flags, source)...)
+		cmd := exec.Command(node, append(test.flags, script)...)
+		cmd.Dir = t.TempDir() // where V8 leaves a log of its own
 		if _, err := cmd.StdinPipe(); err != nil {
 			t.Fatal(err)
 		}

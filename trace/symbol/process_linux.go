@@ -21,6 +21,7 @@ type process struct {
 	exe    string       // what it runs
 	vain   [2]time.Time // when mappings were last read for what is in none of them: an address, a word
 	gone   bool         // it has ended, or its PID is another's
+	denied bool         // that its files may not be opened was told
 	root   int          // descriptor of its root directory, -1 for none
 	uid    uint32
 	nsPID  string // its PID as it sees it itself
@@ -28,12 +29,33 @@ type process struct {
 	perfAt perfFile
 	frames map[uint64][]tcpvet.Frame // by return address in code of files
 	python *interpreter
+	asked  backoff // of mappings that were read for an interpreter
 	used   uint64
 }
 
 // refresh is how long mappings and perf maps are not read again after that was in vain:
 // an address in none of them need not be one at all.
 const refresh = 250 * time.Millisecond
+
+// backoff holds back what was in vain, for twice as long each time, up to refresh: a
+// process that has just begun changes quickly.
+type backoff struct {
+	next time.Time
+	wait time.Duration
+}
+
+// due tells whether it may be tried now, and counts it as tried.
+func (b *backoff) due(now time.Time) bool {
+	if now.Before(b.next) {
+		return false
+	}
+	b.wait = min(max(2*b.wait, soonest), refresh)
+	b.next = now.Add(b.wait)
+	return true
+}
+
+// soonest is how long it takes at least until a library may have been loaded.
+const soonest = 4 * time.Millisecond
 
 // maxFrames bounds the addresses remembered of one process.
 const maxFrames = 1 << 14
@@ -56,7 +78,9 @@ func (p *process) load() {
 	old := p.maps
 	if p.maps = parseMaps(text); !sameCode(old, p.maps) {
 		clear(p.frames)
-		p.python = nil
+		if p.python != nil && !p.python.in(p.maps) {
+			p.python = nil
+		}
 	}
 }
 

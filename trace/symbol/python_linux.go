@@ -16,11 +16,18 @@ import (
 type interpreter struct {
 	minor   int    // 3.minor
 	file    string // base name of what holds it
+	at      mapping
 	runtime uint64 // address of _PyRuntime
 	code    uint64 // address of PyCode_Type
 	layout  pythonLayout
 	err     error // why its frames cannot be read, nil where they can
 	codes   map[uint64]pythonCode
+}
+
+// in tells whether what holds the interpreter is mapped where it was.
+func (i *interpreter) in(maps []mapping) bool {
+	m := find(maps, i.at.low)
+	return m != nil && *m == i.at
 }
 
 // pythonName matches what holds an interpreter, with its minor version. The letters that
@@ -50,7 +57,7 @@ func (r *Resolver) interpreterOf(p *process) *interpreter {
 	if at == nil {
 		return nil
 	}
-	p.python = &interpreter{minor: minor, file: clean(path.Base(at.path)), codes: map[uint64]pythonCode{}}
+	p.python = &interpreter{minor: minor, file: clean(path.Base(at.path)), at: *at, codes: map[uint64]pythonCode{}}
 	p.python.err = r.readInterpreter(p, at, letters)
 	return p.python
 }
@@ -67,7 +74,7 @@ func (r *Resolver) readInterpreter(p *process, at *mapping, letters string) (err
 	case strings.Trim(letters, "t") != "" || letters != "" && python.minor != 13:
 		return fmt.Errorf("CPython 3.%d%s is a special build; only release builds can be read", python.minor, letters)
 	}
-	im := r.image(p, at)
+	im := r.tables(p, at, r.file(p, at)) // it may never open a connection: no gap
 	if im == nil {
 		return fmt.Errorf("%s cannot be read", python.file)
 	}
@@ -145,11 +152,9 @@ func dynamicSymbol(f *elf.File, name string) uint64 {
 func (r *Resolver) PythonLayout(key tcpvet.Process) []byte {
 	p := r.process(key)
 	python := r.interpreterOf(p)
-	if (python == nil || python.err != nil) && !p.gone && time.Since(p.vain[0]) > refresh {
+	if (python == nil || python.err != nil) && !p.gone && p.asked.due(time.Now()) {
 		p.load() // its library may have been loaded meanwhile
-		if python = r.interpreterOf(p); python == nil || python.err != nil {
-			p.vain[0] = time.Now()
-		}
+		python = r.interpreterOf(p)
 	}
 	if python == nil || python.err != nil {
 		return nil

@@ -53,6 +53,7 @@ func (r *Resolver) process(key tcpvet.Process) *process {
 	if p := r.processes[key]; p != nil {
 		p.used = r.tick()
 		if !p.gone && p.execed() {
+			p.python, p.asked = nil, backoff{}
 			p.load()
 			r.openFiles(p)
 		}
@@ -106,6 +107,12 @@ func (r *Resolver) Frames(key tcpvet.Process, s Stack) []tcpvet.Frame {
 			p.mapping(a - 1) // reads the mappings anew where it is in none
 		}
 	}
+	// Those of Python first: they are read from the process, which may end any moment,
+	// and the tables of files take their time.
+	var python []tcpvet.Frame
+	if len(s.Python) > 0 {
+		python = r.pythonFrames(p, s.Python)
+	}
 	var words []uint64
 	if len(s.Words) > 0 && !r.golang(p, s.Addresses) {
 		words = s.Words
@@ -120,10 +127,7 @@ func (r *Resolver) Frames(key tcpvet.Process, s Stack) []tcpvet.Frame {
 			}
 		}
 	}
-	if len(s.Python) > 0 {
-		frames = withPython(frames, r.pythonFrames(p, s.Python))
-	}
-	return frames
+	return withPython(frames, python)
 }
 
 // golang tells whether a stack is of Go code: that keeps frame pointers everywhere, so
