@@ -79,7 +79,7 @@ func (j *judgement) set(name, value, why string) []tcpvet.Remedy {
 	if !j.entered {
 		return nil
 	}
-	return []tcpvet.Remedy{tcpvet.SetSysctl{Netns: j.Netns, Prefix: j.enter, Name: name, Value: value, Why: why}}
+	return []tcpvet.Remedy{tcpvet.SetSysctl{Netns: j.Netns, Where: vet.NetnsFlag(j.enter), Name: name, Value: value, Why: why}}
 }
 
 // has gives the address of the namespace that is addr, nil for none.

@@ -379,7 +379,7 @@ func TestEveryCauseIsJudged(t *testing.T) {
 // What a verdict names can be run on a sick host, names verbs and topics that there
 // are, and where the way into the namespace is not known nothing is run at all.
 func TestCommandsOfVerdicts(t *testing.T) {
-	verbs := strings.Fields("count ls diagnose explain snapshot pcap capture demo why budget lab trace")
+	verbs := strings.Fields("count ls diagnose explain snapshot pcap capture demo why budget lab trace fix run")
 	book := manual.New(rules.All...)
 	sick := regexp.MustCompile(`\blsof\b|\bss\s+-[a-zA-Z]*p|grep -r`)
 	seen := 0

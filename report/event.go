@@ -219,7 +219,7 @@ func appendWhat(b []byte, e *tcpvet.Event) []byte {
 		return appendClose(b, e)
 	case tcpvet.EventLost:
 		b = append(b, vet.Counted(max(e.Count, 1), "event")...)
-		return append(b, " lost: too many came at once"...)
+		return append(b, " lost: they came faster than they could be told"...)
 	}
 	return append(b, '-')
 }

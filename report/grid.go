@@ -12,6 +12,7 @@ type grid struct {
 	widths []int  // at least so many characters
 	right  []bool // numbers
 	code   string // with which the next cell is painted, "" for plain
+	line   []byte // what was put of a line
 	out    *bufio.Writer
 }
 
@@ -28,30 +29,32 @@ func (g *grid) column(width int, right bool) {
 // put writes the cell of column i, and ends the line after the last.
 func (g *grid) put(i int, cell []byte) {
 	const blanks = "                                                  "
-	n := utf8.RuneCount(cell)
-	if n > g.widths[i] && n <= mostWidth {
-		g.widths[i] = n
-	}
-	pad := max(g.widths[i]-n, 0)
 	last := i == len(g.widths)-1 // nothing behind it has to be kept in place
-	if g.right[i] && !last {
-		g.out.WriteString(blanks[:pad])
+	pad := 0
+	if !last {
+		n := utf8.RuneCount(cell)
+		if n > g.widths[i] && n <= mostWidth {
+			g.widths[i] = n
+		}
+		pad = max(g.widths[i]-n, 0)
 	}
-	if g.code != "" {
-		g.out.WriteString(g.code)
+	if g.right[i] {
+		g.line = append(g.line, blanks[:pad]...)
 	}
-	g.out.Write(cell)
-	if g.code != "" {
-		g.out.WriteString(plain)
+	if g.code == "" {
+		g.line = append(g.line, cell...)
+	} else {
+		g.line = append(append(append(g.line, g.code...), cell...), plain...)
 		g.code = ""
 	}
 	switch {
 	case last:
-		g.out.WriteByte('\n')
+		g.out.Write(append(g.line, '\n'))
+		g.line = g.line[:0]
 	case g.right[i]:
-		g.out.WriteString("  ")
+		g.line = append(g.line, "  "...)
 	default:
-		g.out.WriteString(blanks[:pad+2])
+		g.line = append(g.line, blanks[:pad+2]...)
 	}
 }
 

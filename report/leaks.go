@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ func Leaks(w io.Writer, l *tcpvet.Leaks, style Style, all bool) error {
 	told := make(map[tcpvet.Process]bool)
 	for i := range l.Groups {
 		p.leak(l, &l.Groups[i], all)
-		p.leakRemedy(l, l.Groups[i].Process, told)
+		p.leakRemedy(l, &l.Groups[i], told)
 		out.WriteByte('\n')
 	}
 	p.wrap(leaksSum(l), 0, "  ", "")
@@ -167,10 +168,19 @@ func libraries(stack []tcpvet.Frame) int {
 }
 
 // leakRemedy says once for each process where to read on.
-func (p *printer) leakRemedy(l *tcpvet.Leaks, at tcpvet.Process, told map[tcpvet.Process]bool) {
+func (p *printer) leakRemedy(l *tcpvet.Leaks, g *tcpvet.Leak, told map[tcpvet.Process]bool) {
+	at := g.Process
 	if !at.Known() || told[at] {
 		return
 	}
 	told[at] = true
-	p.item("in code", vet.FixTopic(l.Census.Processes[at]), "close what was opened, also where an error ends the work early")
+	i := l.Census.Processes[at]
+	topic := vet.FixTopic(i)
+	if vet.Language(i) == "" && slices.ContainsFunc(g.Stack, ofGo) {
+		topic += " go"
+	}
+	p.item("in code", topic, "close what was opened, also where an error ends the work early")
 }
+
+// ofGo tells a frame of Go, which the name of a program does not tell.
+func ofGo(f tcpvet.Frame) bool { return strings.HasSuffix(f.File, ".go") }

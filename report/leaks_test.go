@@ -66,7 +66,7 @@ func TestLeaks(t *testing.T) {
     > main.leak /src/leak.go:12 (app)
       main.work /src/leak.go:30 (app)
   Its goroutine was started at main.main /src/leak.go:41 (app)
-    in code     tcpvet explain fix
+    in code     tcpvet explain fix go
                 close what was opened, also where an error ends the work early
 
 7 in CLOSE-WAIT   app[4121]   container api-7f9   to 10.0.3.7:8080

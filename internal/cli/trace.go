@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tcpvet/tcpvet"
 )
 
 // tracing holds the flags of trace.
@@ -128,8 +130,14 @@ func (t *tracing) check(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var err error
-	if t.sel, err = t.selection(args); err != nil || t.leaks {
+	if t.sel, err = t.selection(args); err != nil {
 		return err
+	}
+	if t.leaks {
+		if !t.sel.filter.States().Has(tcpvet.CloseWait) {
+			return usage("the filter leaves out CLOSE-WAIT, and --leaks looks at nothing else: leave out the state")
+		}
+		return nil
 	}
 	if t.summary && !t.sel.all() {
 		return usage("--summary counts in the kernel, whosever the connections are: only --netns narrows it")
@@ -172,18 +180,22 @@ func (t *tracing) checkModes(cmd *cobra.Command) error {
 
 // run traces until the time is over or it is interrupted, which is the normal end.
 func (t *tracing) run(ctx context.Context) error {
-	until := ctx
-	if t.duration > 0 {
-		var cancel context.CancelFunc
-		until, cancel = context.WithTimeout(ctx, t.duration)
-		defer cancel()
-	}
+	ctx, stop := endings(ctx)
+	defer stop()
 	defer brokenPipes()()
 	switch {
 	case t.summary:
-		return quietly(t.count(until))
+		return quietly(t.count(ctx))
 	case t.leaks:
-		return quietly(t.leaking(ctx, until))
+		return quietly(t.leaking(ctx))
 	}
-	return quietly(t.follow(ctx, until))
+	return quietly(t.follow(ctx))
+}
+
+// until gives the context that ends the trace, which has begun.
+func (t *tracing) until(asked context.Context) (context.Context, context.CancelFunc) {
+	if t.duration > 0 {
+		return context.WithTimeout(asked, t.duration)
+	}
+	return context.WithCancel(asked)
 }

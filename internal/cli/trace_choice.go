@@ -28,7 +28,7 @@ func newChoice(sel *selection, states bool) (*choice, error) {
 	case f.NamesLink():
 		return nil, usage("the filter asks for the link of an address: %s; leave out what follows %%", told)
 	case f.States() != tcpvet.AllStates && !states:
-		return nil, usage("the filter asks for a state: %s; give --states, or leave it out", told)
+		return nil, usage("the filter asks for a state: %s; leave it out, or trace --states", told)
 	}
 	c := &choice{sel: sel, own: int32(os.Getpid())}
 	c.lookup = func(tcpvet.Process) tcpvet.ProcessInfo { return c.info }

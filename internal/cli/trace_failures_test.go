@@ -16,7 +16,7 @@ import (
 func failuresPrinter(t *testing.T, b *bytes.Buffer, format string) (*eventPrinter, said) {
 	t.Helper()
 	tr := &tracing{look: look{stdio: IO{Out: b}}, out: output{format: format}}
-	show, err := tr.shower(new(namespaceNames))
+	show, err := tr.shower(tr.stdio.Out, new(namespaceNames))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestExplainingBroken(t *testing.T) {
 	p, said := failuresPrinter(t, new(bytes.Buffer), "jsonl")
 	p.t.choice = choiceOf(t, look{}, false, "")
 	p.t.stdio.Out = gone{}
-	p.show, _ = p.t.shower(new(namespaceNames))
+	p.show, _ = p.t.shower(p.t.stdio.Out, new(namespaceNames))
 	err := errors.Join(p.explained(&tcpvet.Event{Kind: tcpvet.EventFail}, new(probe.Explanation), new(namespaceNames), said), p.flush())
 	p.explainer.broken.Store(&err)
 	if err := p.event(&tcpvet.Event{Kind: tcpvet.EventFail}); !errors.Is(err, syscall.EPIPE) {

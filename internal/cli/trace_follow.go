@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tcpvet/tcpvet"
@@ -17,15 +20,15 @@ import (
 // errEnough ends a trace that has told as many events as were asked for.
 var errEnough = errors.New("enough events were told")
 
-// follow prints events until the context ends, which is the normal end. What is
-// still to be explained then is explained while asked goes on.
-func (t *tracing) follow(asked, until context.Context) error {
+// follow prints events until the time is over or asked ends, which is the normal end.
+// What is still to be explained then is explained while asked goes on.
+func (t *tracing) follow(asked context.Context) error {
 	namespaces, err := t.inside()
 	if err != nil {
 		return err
 	}
 	names := new(namespaceNames)
-	show, err := t.shower(names)
+	show, err := t.shower(newAbandoning(asked, t.stdio.Out), names)
 	if err != nil {
 		return err
 	}
@@ -39,7 +42,7 @@ func (t *tracing) follow(asked, until context.Context) error {
 	}
 	tracer, err := trace.Open(o)
 	if err != nil {
-		return &exit{statusBlind, err}
+		return untraceable(err)
 	}
 	defer tracer.Close()
 	warnGaps(t.stdio.Err, tracer.Missing())
@@ -48,6 +51,8 @@ func (t *tracing) follow(asked, until context.Context) error {
 	if t.failures {
 		p.explain(asked, names)
 	}
+	until, cancel := t.until(asked)
+	defer cancel()
 	t.tellBegin()
 	if err := p.flush(); err != nil { // the titles: that it has begun shows
 		return err
@@ -56,7 +61,10 @@ func (t *tracing) follow(asked, until context.Context) error {
 	if errors.Is(err, errEnough) || until.Err() != nil && errors.Is(err, until.Err()) {
 		err = nil
 	}
-	if err := errors.Join(err, p.end()); err != nil {
+	if left := p.end(); err == nil {
+		err = left // else it failed for the same reason
+	}
+	if err != nil {
 		return err
 	}
 	t.tellUnfollowed(tracer.Stats())
@@ -68,6 +76,18 @@ func (t *tracing) follow(asked, until context.Context) error {
 	}
 	p.told.tell(t.stdio.Err, t.failures)
 	return nil
+}
+
+// untraceable says why nothing can be traced, and what to do about it.
+func untraceable(err error) error {
+	missing, ok := errors.AsType[*trace.MissingError](err)
+	if !ok || !slices.ContainsFunc(missing.Needs, func(need string) bool { return strings.HasPrefix(need, "CAP_") }) {
+		return &exit{statusBlind, err}
+	}
+	if os.Geteuid() == 0 {
+		return &exit{statusBlind, fmt.Errorf("%w; root was left without here, as in most containers", err)}
+	}
+	return &exit{statusBlind, fmt.Errorf("%w; run it as root", err)}
 }
 
 // kinds are what the kernel is to tell.

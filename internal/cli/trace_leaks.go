@@ -20,7 +20,7 @@ const mostLeakLook = time.Minute
 // leaking watches what opens until the time is over, and then looks once for what has
 // stayed in CLOSE-WAIT, and which lines opened it. Where nothing can be watched it
 // looks at once: the groups are then without lines.
-func (t *tracing) leaking(asked, until context.Context) error {
+func (t *tracing) leaking(asked context.Context) error {
 	src, err := source.Open(t.source)
 	if err != nil {
 		return &exit{statusBlind, err}
@@ -31,10 +31,12 @@ func (t *tracing) leaking(asked, until context.Context) error {
 	end := t.remember()
 	defer end()
 	if missing == nil {
+		until, cancel := t.until(asked)
 		t.tellBegin()
 		t.wait(until)
-	} else if until.Err() != nil {
-		return until.Err()
+		cancel()
+	} else if asked.Err() != nil {
+		return asked.Err()
 	}
 
 	// Ctrl-C ended the watching, and not what it was for.

@@ -20,9 +20,8 @@ type eventShower interface {
 	Flush() error
 }
 
-// eventShower gives what prints in the format that was asked for.
-func (t *tracing) shower(names *namespaceNames) (eventShower, error) {
-	w := t.stdio.Out
+// shower gives what prints to w in the format that was asked for.
+func (t *tracing) shower(w io.Writer, names *namespaceNames) (eventShower, error) {
 	zone := time.Local
 	if t.utc {
 		zone = time.UTC
@@ -34,7 +33,7 @@ func (t *tracing) shower(names *namespaceNames) (eventShower, error) {
 		list := report.NewEventCSV(w)
 		return list, list.Head()
 	}
-	list := report.NewEvents(w, report.EventOptions{Wide: t.out.format == "wide", Color: t.out.colored(w), Zone: zone, Netns: names.of})
+	list := report.NewEvents(w, report.EventOptions{Wide: t.out.format == "wide", Color: t.out.colored(t.stdio.Out), Zone: zone, Netns: names.of})
 	list.Head()
 	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -22,20 +23,22 @@ type tallier interface {
 
 // count prints counts alone: of each interval where there is one, and of all the time
 // at its end.
-func (t *tracing) count(until context.Context) error {
+func (t *tracing) count(asked context.Context) error {
 	namespaces, err := t.inside()
 	if err != nil {
 		return err
 	}
 	counter, err := trace.OpenCounter(namespaces)
 	if err != nil {
-		return &exit{statusBlind, err}
+		return untraceable(err)
 	}
 	defer counter.Close()
 	end := t.remember()
 	defer end()
+	until, cancel := t.until(asked)
+	defer cancel()
 	t.tellBegin()
-	out, err := t.tallier()
+	out, err := t.tallier(newAbandoning(asked, t.stdio.Out))
 	if err != nil {
 		return err
 	}
@@ -77,19 +80,19 @@ func (t *tracing) count(until context.Context) error {
 	return nil
 }
 
-func (t *tracing) tallier() (tallier, error) {
+func (t *tracing) tallier(w io.Writer) (tallier, error) {
 	zone := time.Local
 	if t.utc {
 		zone = time.UTC
 	}
 	switch t.out.format {
 	case "json", "jsonl":
-		return tallyLines{t, zone}, nil
+		return tallyLines{w, zone}, nil
 	case "csv":
-		l := tallyCSV{csv.NewWriter(t.stdio.Out), zone}
+		l := tallyCSV{csv.NewWriter(w), zone}
 		return l, l.head()
 	}
-	list := report.NewEventTallies(t.stdio.Out, zone)
+	list := report.NewEventTallies(w, zone)
 	list.Head()
 	return tallyTable{list}, nil
 }
@@ -104,12 +107,12 @@ func (l tallyTable) add(at time.Time, in time.Duration, total bool, c *tcpvet.Ev
 }
 
 type tallyLines struct {
-	t    *tracing
+	out  io.Writer
 	zone *time.Location
 }
 
 func (l tallyLines) add(at time.Time, in time.Duration, total bool, c *tcpvet.EventCounts) error {
-	return line(l.t.stdio.Out, jsonv1.EventTallyOf(at.In(l.zone), in, total, c))
+	return line(l.out, jsonv1.EventTallyOf(at.In(l.zone), in, total, c))
 }
 
 type tallyCSV struct {

@@ -31,7 +31,7 @@ func TestRootTracepointIDs(t *testing.T) {
 	if err != nil || string(after) != string(before) {
 		t.Errorf("mounts were\n%s and are, %v,\n%s", before, err, after)
 	}
-	script := "mount -t tracefs tracefs /sys/kernel/tracing && cd /sys/kernel/tracing/events/syscalls"
+	script := "{ grep -q ' /sys/kernel/tracing tracefs ' /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing; } && cd /sys/kernel/tracing/events/syscalls"
 	for _, name := range names {
 		script += " && cat " + name + "/id"
 	}
