@@ -1,5 +1,6 @@
 // Package sockdiag asks the kernel for its TCP sockets over NETLINK_SOCK_DIAG
-// (sock_diag(7), include/uapi/linux/inet_diag.h). It needs no privilege.
+// (sock_diag(7), include/uapi/linux/inet_diag.h), which needs no privilege, and has it
+// end them, which does.
 //
 // The codec is portable and takes bytes; only Dial touches the machine. A dump
 // streams: one Socket is filled again and again, and nothing is allocated per
