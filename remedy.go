@@ -1,6 +1,9 @@
 package tcpvet
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Risk says what acting on a remedy can break.
 type Risk uint8
@@ -52,19 +55,30 @@ type Advise struct {
 
 // SetSysctl sets a kernel setting of a network namespace.
 type SetSysctl struct {
-	Netns  NetnsID
-	Prefix string // the words that enter the namespace, "" for one's own
-	Name   string // dotted: "net.ipv4.tcp_tw_reuse"
-	Value  string
+	Netns NetnsID
+	Where string // the flag that names the namespace, "" for one's own: "--netns pid:4121"
+	Name  string // dotted: "net.ipv4.tcp_tw_reuse"
+	Value string
+	Why   string
+}
+
+// SetKeepalive gives keepalive to sockets of running processes.
+type SetKeepalive struct {
+	Select string // the flags and the filter that choose them: "--pid 4121 dst 10.0.3.7"
 	Why    string
 }
 
 // Destroy closes sockets from outside of their process.
 type Destroy struct {
-	Netns  NetnsID
-	Prefix string // the words that enter the namespace, "" for one's own
-	State  State
-	Filter string // in ss grammar: "dst 10.0.3.7:8080"
+	State  State  // that they are in
+	Select string // the flags and the filter that choose them: "--pid 4121 --state close-wait dst 10.0.3.7"
+	Why    string
+}
+
+// StartWith gives keepalive, or more local ports, to the sockets that running processes
+// open from now on.
+type StartWith struct {
+	Select string // the flags that choose them, and say what they get: "--pid 4121"
 	Why    string
 }
 
@@ -90,39 +104,68 @@ func (s SetSysctl) String() string { return s.Why }
 // Kind is ByCommand.
 func (SetSysctl) Kind() RemedyKind { return ByCommand }
 
-// Command is a sysctl(8) line.
+// Command is that of tcpvet which plans it.
 func (s SetSysctl) Command() string {
 	value := s.Value
-	for _, r := range value {
-		if r == ' ' || r == '\t' {
-			value = `"` + value + `"`
-			break
-		}
+	if strings.ContainsAny(value, " \t") {
+		value = `"` + value + `"`
 	}
-	return s.Prefix + "sysctl -w " + s.Name + "=" + value
+	return joined("tcpvet fix sysctl", s.Name+"="+value, s.Where)
 }
 
 // Risk is ChangesKernel.
 func (SetSysctl) Risk() Risk { return ChangesKernel }
 func (SetSysctl) isRemedy()  {}
 
+func (k SetKeepalive) String() string { return k.Why }
+
+// Kind is ByCommand.
+func (SetKeepalive) Kind() RemedyKind { return ByCommand }
+
+// Command is that of tcpvet which plans it.
+func (k SetKeepalive) Command() string { return joined("tcpvet fix keepalive", k.Select) }
+
+// Risk is ChangesProcess: an outage that is longer than the timers ends its
+// connections.
+func (SetKeepalive) Risk() Risk { return ChangesProcess }
+func (SetKeepalive) isRemedy()  {}
+
 func (d Destroy) String() string { return d.Why }
 
 // Kind is ByCommand.
 func (Destroy) Kind() RemedyKind { return ByCommand }
 
-// Command is an ss(8) line.
+// Command is that of tcpvet which plans it.
 func (d Destroy) Command() string {
-	filter := d.Filter
-	if strings.ContainsAny(filter, "[(") { // a pattern to a shell
-		filter = "'" + filter + "'"
-	}
-	return d.Prefix + "ss -Ktn state " + d.State.SS() + " " + filter
+	return joined("tcpvet fix close", d.Select)
 }
 
-// Risk is DropsConnections.
-func (Destroy) Risk() Risk { return DropsConnections }
-func (Destroy) isRemedy()  {}
+// Risk is that of sockets which nobody uses any more, or of those in use.
+func (d Destroy) Risk() Risk {
+	if d.State == CloseWait || d.State == TimeWait {
+		return ChangesProcess
+	}
+	return DropsConnections
+}
+func (Destroy) isRemedy() {}
+
+func (s StartWith) String() string { return s.Why }
+
+// Kind is ByCommand.
+func (StartWith) Kind() RemedyKind { return ByCommand }
+
+// Command is that of tcpvet which does it.
+func (s StartWith) Command() string { return joined("tcpvet run", s.Select) }
+
+// Risk is ChangesProcess: an outage that is longer than the timers ends its
+// connections.
+func (StartWith) Risk() Risk { return ChangesProcess }
+func (StartWith) isRemedy()  {}
+
+// joined puts words together, without those that are empty.
+func joined(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
 
 // SS gives the state as the grammar of ss(8) spells it: "established",
 // "close-wait".

@@ -1,0 +1,13 @@
+// Options of sockets as setsockopt(2) numbers them: include/uapi/asm-generic/socket.h
+// and include/uapi/linux/tcp.h. These do not move.
+
+#pragma once
+
+enum {
+	SOL_SOCKET = 1,
+	SO_KEEPALIVE = 9,
+	TCP_KEEPIDLE = 4,
+	TCP_KEEPINTVL = 5,
+	TCP_KEEPCNT = 6,
+	TCP_USER_TIMEOUT = 18,
+};

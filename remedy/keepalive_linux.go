@@ -1,0 +1,172 @@
+package remedy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// The ways to the timers of sockets.
+const (
+	byAny    = ""
+	byBPF    = "bpf"
+	byBorrow = "borrow"
+)
+
+// keepalive is the actor of KeepalivePlan: it sets the keepalive and the user timeout
+// of sockets that are known by their cookies. What an iterator of BPF does not lead
+// to, a descriptor does that is borrowed from the process which holds the socket.
+type keepalive struct {
+	by    string
+	leave bool // the user timeout stays as it is
+	bpf   timersBPF
+}
+
+// keepaliveActor gives the actor of KeepalivePlan.
+func keepaliveActor() Actor { return new(keepalive) }
+
+// Present reads the timers that are in effect.
+func (k *keepalive) Present(ctx context.Context, changes []tcpvet.Change) error {
+	var jobs []*timersJob
+	var of []*tcpvet.Change
+	for i := range changes {
+		if c := &changes[i]; c.Outcome == tcpvet.OutcomePlanned {
+			jobs, of = append(jobs, &timersJob{target: &c.Target}), append(of, c)
+		}
+	}
+	if err := k.do(ctx, jobs); err != nil {
+		return fmt.Errorf("read the keepalive of sockets: %w", err)
+	}
+	for n, j := range jobs {
+		c := of[n]
+		if j.answer != answered {
+			c.Outcome, c.Reason = j.outcome()
+			continue
+		}
+		c.Before.Timers = j.now
+		if k.leave {
+			c.After.Timers.UserTimeout = j.now.UserTimeout
+		}
+	}
+	return nil
+}
+
+// Apply sets those of the timers that are to be others.
+func (k *keepalive) Apply(ctx context.Context, changes []tcpvet.Change, tell Tell) error {
+	var jobs []*timersJob
+	var places []int
+	for i := range changes {
+		c := &changes[i]
+		if c.Outcome != tcpvet.OutcomePlanned {
+			continue
+		}
+		to := settable(c.After.Timers)
+		jobs = append(jobs, &timersJob{target: &c.Target, to: to, set: differing(c.Before.Timers, to)})
+		places = append(places, i)
+	}
+	err := k.do(ctx, jobs)
+	for n, j := range jobs {
+		if err != nil && j.answer == unanswered {
+			continue
+		}
+		i := places[n]
+		c := &changes[i]
+		o, why := j.outcome()
+		if o == tcpvet.OutcomeApplied && c.After.Timers != j.to {
+			c.After.Timers, why = j.to, "it comes as near as the kernel lets a program set it"
+		}
+		tell(i, o, why)
+	}
+	if err != nil {
+		return fmt.Errorf("set the keepalive of sockets: %w", err)
+	}
+	return nil
+}
+
+// do answers jobs, those of one socket one after the other. The error says that some
+// could not be tried, or that none of them may be reached.
+func (k *keepalive) do(ctx context.Context, jobs []*timersJob) error {
+	var noBPF error
+	for left := jobs; len(left) > 0; {
+		var now []*timersJob
+		now, left = onePerSocket(left)
+		why, err := k.doOnce(ctx, now)
+		if err != nil {
+			return err
+		}
+		if noBPF == nil {
+			noBPF = why
+		}
+	}
+	if len(jobs) == 0 {
+		return ctx.Err()
+	}
+	return allDenied(jobs, noBPF)
+}
+
+// onePerSocket parts the first job of each socket from the rest. A watch may have set a
+// socket's timers twice, which undo takes back twice.
+func onePerSocket(jobs []*timersJob) (first, rest []*timersJob) {
+	seen := make(map[uint64]bool, len(jobs))
+	for _, j := range jobs {
+		if seen[j.target.Cookie] {
+			rest = append(rest, j)
+			continue
+		}
+		seen[j.target.Cookie] = true
+		first = append(first, j)
+	}
+	return first, rest
+}
+
+// doOnce answers jobs of different sockets. noBPF is why that way was not open to all
+// of them.
+func (k *keepalive) doOnce(ctx context.Context, jobs []*timersJob) (noBPF, err error) {
+	if k.by != byBorrow {
+		noBPF = k.bpf.do(ctx, jobs)
+	}
+	if err := ctx.Err(); err != nil {
+		return noBPF, err
+	}
+	if left := leftOf(jobs); len(left) > 0 && k.by != byBPF {
+		if err := doBorrowed(ctx, left); err != nil {
+			return noBPF, err
+		}
+	}
+	left := leftOf(jobs)
+	if len(left) > 0 && noBPF != nil {
+		return nil, noBPF
+	}
+	for _, j := range left {
+		if j.err != nil {
+			j.answer = refused
+		}
+	}
+	return noBPF, nil
+}
+
+// allDenied is the error where no job was allowed to reach its socket.
+func allDenied(jobs []*timersJob, noBPF error) error {
+	for _, j := range jobs {
+		if !errors.Is(j.err, errNoBorrow) {
+			return nil
+		}
+	}
+	denied := jobs[0].err
+	if noBPF != nil {
+		return fmt.Errorf("%w; %w", denied, noBPF)
+	}
+	return denied
+}
+
+// leftOf gives the jobs that are unanswered.
+func leftOf(jobs []*timersJob) (left []*timersJob) {
+	for _, j := range jobs {
+		if j.answer == unanswered {
+			left = append(left, j)
+		}
+	}
+	return left
+}

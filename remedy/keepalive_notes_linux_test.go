@@ -1,0 +1,138 @@
+package remedy
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcpvet/tcpvet"
+)
+
+// noted gives the notes of a plan for so many sockets in each state.
+func noted(timers tcpvet.Timers, before tcpvet.Timers, states map[tcpvet.State]int) string {
+	k := keepaliveNotes{timers: timers}
+	for state, n := range states {
+		for range n {
+			after := timers
+			if timers.UserTimeout == 0 {
+				after.UserTimeout = before.UserTimeout
+			}
+			k.count(&tcpvet.Change{Target: tcpvet.Target{State: state, Cookie: 1}, Before: tcpvet.Value{Timers: before}, After: tcpvet.Value{Timers: after}})
+		}
+	}
+	return strings.Join(k.sentences(), "\n")
+}
+
+func TestKeepaliveNotes(t *testing.T) {
+	const s = time.Second
+	def := tcpvet.DefaultTimers()
+	with := func(userTimeout time.Duration) tcpvet.Timers {
+		t := def
+		t.UserTimeout = userTimeout
+		return t
+	}
+	off := tcpvet.Timers{Idle: 7200 * s, Interval: 75 * s, Count: 9}
+	on := tcpvet.Timers{Keepalive: true, Idle: 15 * s, Interval: 15 * s, Count: 9}
+	ownTimeout := off
+	ownTimeout.UserTimeout = 20 * s
+	for _, test := range []struct {
+		name           string
+		timers, before tcpvet.Timers
+		states         map[tcpvet.State]int
+		has, not       []string
+	}{
+		{"default", def, off, map[tcpvet.State]int{tcpvet.Established: 10_000},
+			[]string{
+				"ends 45s after the peer's last segment: 30s of silence, then 5 probes 3s apart",
+				"up to 334 probes a second while all 10000 are idle", // 10,000 / 30
+				"an outage of more than 15s may end idle connections that would have outlived it, and one of more than 45s ends them all",
+				"its descriptor only when the program closes it",
+				"net.ipv4.tcp_keepalive_time",
+				"tcpvet run",
+			},
+			[]string{"CLOSE-WAIT", "FIN-WAIT-2", "user timeout", "before, by their program", "listener"}},
+		{"few", def, off, map[tcpvet.State]int{tcpvet.Established: 7}, []string{"up to 0.3 probes a second while all 7 are idle"}, nil},
+		{"close-wait", def, off, map[tcpvet.State]int{tcpvet.CloseWait: 3, tcpvet.FinWait2: 2},
+			[]string{"3 of them are in CLOSE-WAIT", "the port is free within 30s of that", "it answers every probe, and nothing ends", "2 of them are in FIN-WAIT-2"}, nil},
+		{"on before", def, on, map[tcpvet.State]int{tcpvet.Established: 4}, []string{"4 of them had keepalive before", "silent for longer than 30s is probed at once"}, nil},
+		{"user timeout that agrees", with(45 * s), off, map[tcpvet.State]int{tcpvet.Established: 1},
+			[]string{"ends 45s after", "until the user timeout of 45s is over", "not acknowledged for 45s"}, []string{"contradict"}},
+		{"user timeout that is short", with(20 * s), off, map[tcpvet.State]int{tcpvet.Established: 1},
+			[]string{"ends 33s after", "contradict", "would end after 45s, and the user timeout takes the place of the count (tcp(7)), so it ends after 33s", "A user timeout of 45s agrees", "more than 3s may end"}, nil},
+		{"user timeout of their own", def, ownTimeout, map[tcpvet.State]int{tcpvet.Established: 2},
+			[]string{"2 of them have a user timeout of their own, which stays", "ends after 33s (user timeout 20s)"}, []string{"contradict"}},
+		{"listeners alone", def, off, map[tcpvet.State]int{tcpvet.Listen: 1}, []string{"What the listener accepts from now on"}, []string{"probes a second", "outage"}},
+		{"nothing", def, off, nil, nil, []string{" "}},
+	} {
+		got := noted(test.timers, test.before, test.states)
+		for _, want := range test.has {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in:\n%s", test.name, want, got)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(got, not) {
+				t.Errorf("%s: %q in:\n%s", test.name, not, got)
+			}
+		}
+	}
+}
+
+func TestKeepaliveLeavesOut(t *testing.T) {
+	known := tcpvet.FactCookie | tcpvet.FactInode | tcpvet.FactMini
+	socket := func(state tcpvet.State, change func(*tcpvet.Socket)) *tcpvet.Socket {
+		s := &tcpvet.Socket{Known: known, State: state, Cookie: 1, Inode: 2}
+		if change != nil {
+			change(s)
+		}
+		return s
+	}
+	orphan := func(s *tcpvet.Socket) { s.Inode = 0 }
+	for _, test := range []struct {
+		s         *tcpvet.Socket
+		listeners bool
+		want      leftOut
+	}{
+		{socket(tcpvet.Established, nil), false, ""},
+		{socket(tcpvet.Established, orphan), false, ""}, // it waits to be accepted
+		{socket(tcpvet.SynSent, nil), false, ""},
+		{socket(tcpvet.CloseWait, nil), false, ""},
+		{socket(tcpvet.FinWait1, nil), false, ""},
+		{socket(tcpvet.FinWait2, nil), false, ""},
+		{socket(tcpvet.FinWait1, orphan), false, leftClosing},
+		{socket(tcpvet.FinWait2, orphan), false, leftClosing},
+		{socket(tcpvet.FinWait2, func(s *tcpvet.Socket) { s.Mini, s.Known = true, tcpvet.FactCookie|tcpvet.FactMini }), false, leftClosing},
+		{socket(tcpvet.LastAck, nil), false, leftClosing},
+		{socket(tcpvet.Closing, nil), false, leftClosing},
+		{socket(tcpvet.TimeWait, orphan), false, leftTimeWait},
+		{socket(tcpvet.SynRecv, orphan), false, leftHandshake},
+		{socket(tcpvet.BoundInactive, nil), false, leftBound},
+		{socket(tcpvet.Listen, nil), false, leftListener},
+		{socket(tcpvet.Listen, nil), true, ""},
+		{socket(tcpvet.Established, func(s *tcpvet.Socket) { s.Known = 0 }), false, leftUnnamed},
+		{socket(tcpvet.Established, func(s *tcpvet.Socket) { s.Cookie = 0 }), false, leftUnnamed},
+		{socket(tcpvet.Established, func(s *tcpvet.Socket) { s.Holder.PID = int32(os.Getpid()) }), false, leftOwn},
+	} {
+		opt := KeepaliveOptions{Listeners: test.listeners}
+		if got := opt.leavesOut(test.s); got != test.want {
+			t.Errorf("%v: %q, want %q", test.s.State, got, test.want)
+		}
+	}
+	k := keepaliveNotes{timers: tcpvet.DefaultTimers()}
+	for _, why := range []leftOut{leftOwn, leftTimeWait, leftTimeWait} {
+		k.leave(why)
+	}
+	want := []string{"Left out: 2 in TIME-WAIT: nothing is sent there any more, and 60 s end it.", "Left out: 1 of tcpvet itself."}
+	if diff := cmp.Diff(want, k.sentences()); diff != "" {
+		t.Error(diff)
+	}
+	for _, why := range []leftOut{leftTimeWait, leftClosing, leftHandshake, leftListener, leftBound, leftOwn, leftUnnamed} {
+		k.leave(why)
+	}
+	if got := len(k.sentences()); got != 7 {
+		t.Errorf("%d of 7 reasons are told", got)
+	}
+}

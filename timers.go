@@ -1,0 +1,57 @@
+package tcpvet
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// DefaultTimers are those that connections are given where nothing else is asked for:
+// a peer that is gone is noticed in 45 s, below the idle limits of most middleboxes
+// and the 60 s that TIME-WAIT takes.
+func DefaultTimers() Timers {
+	return Timers{Keepalive: true, Idle: 30 * time.Second, Interval: 3 * time.Second, Count: 5}
+}
+
+// The most that the kernel lets a program set: MAX_TCP_KEEPIDLE and its neighbours in
+// include/net/tcp.h, and the int of TCP_USER_TIMEOUT.
+const (
+	MaxKeepalive      = 32767 * time.Second // of Idle and of Interval
+	MaxKeepaliveCount = 127
+	MaxUserTimeout    = math.MaxInt32 * time.Millisecond
+)
+
+// Check says which of the timers the kernel would not take.
+func (t Timers) Check() error {
+	if t.Keepalive {
+		for _, v := range [...]struct {
+			name string
+			d    time.Duration
+		}{{"idle", t.Idle}, {"interval", t.Interval}} {
+			if v.d < time.Second || v.d > MaxKeepalive || v.d%time.Second != 0 {
+				return fmt.Errorf("check keepalive: %s %v: expected whole seconds from 1s to %.0fs", v.name, v.d, MaxKeepalive.Seconds())
+			}
+		}
+		if t.Count < 1 || t.Count > MaxKeepaliveCount {
+			return fmt.Errorf("check keepalive: count %d: expected 1 to %d", t.Count, MaxKeepaliveCount)
+		}
+	}
+	if d := t.UserTimeout; d < 0 || d > MaxUserTimeout || d%time.Millisecond != 0 {
+		return fmt.Errorf("check user timeout: %v: expected whole milliseconds from 0 to %v", d, MaxUserTimeout)
+	}
+	return nil
+}
+
+// Dead is how long after the last segment of a peer that is gone the kernel ends an
+// idle connection, 0 where it never does. A user timeout takes the place of the count,
+// but one probe is sent in any case (kernel function tcp_keepalive_timer).
+func (t Timers) Dead() time.Duration {
+	if !t.Keepalive {
+		return 0
+	}
+	probes := time.Duration(t.Count)
+	if t.UserTimeout > 0 && t.Interval > 0 {
+		probes = max(1, (t.UserTimeout-t.Idle+t.Interval-1)/t.Interval)
+	}
+	return t.Idle + probes*t.Interval
+}
