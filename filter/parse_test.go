@@ -276,14 +276,13 @@ func TestSyntaxErrorColumn(t *testing.T) {
 	}
 }
 
-// The commands for ss that a remedy prints are filters here too.
-func TestRemedyFiltersParse(t *testing.T) {
+// The commands for ss that evidence prints are filters here too.
+func TestEvidenceFiltersParse(t *testing.T) {
 	for _, s := range tcpvet.States {
 		if s == tcpvet.BoundInactive {
 			continue // ss 6.1 has no word for it
 		}
-		command := tcpvet.Destroy{State: s, Filter: "dst 10.0.3.7:8080"}.Command()
-		text := command[strings.Index(command, "state "):]
+		text := "state " + s.SS() + " dst 10.0.3.7:8080"
 		f, err := Parse([]string{text})
 		if err != nil {
 			t.Errorf("Parse(%q): %v", text, err)

@@ -4,7 +4,7 @@ import "github.com/tcpvet/tcpvet"
 
 // basics gives the overviews.
 func basics() []Topic {
-	return []Topic{statesTopic(), errnosTopic(), causesTopic(), settingsTopic(), fixTopic(), articleTopic(), filterTopic(), conversationsTopic()}
+	return []Topic{statesTopic(), errnosTopic(), causesTopic(), settingsTopic(), fixTopic(), outsideTopic(), articleTopic(), filterTopic(), conversationsTopic()}
 }
 
 const stateDrawing = `                    CLOSED  (ss: UNCONN)

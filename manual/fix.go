@@ -34,16 +34,17 @@ func fixTopic() Topic {
 			},
 			table,
 			Heading("until it is repaired"),
-			Para("A restart gives back everything. `ss -K` gives back ports and leaves the descriptors. Keepalive likewise. Each of these buys hours, not a cure."),
+			Para("A restart gives back everything. `tcpvet fix close` and `ss -K` give back ports and leave the descriptors. Keepalive likewise (`tcpvet fix keepalive`, `tcpvet run`). Each of these buys hours, not a cure: `tcpvet explain outside`."),
 			Heading("see it"),
 			Commands{
 				{Run: "tcpvet diagnose", Shows: "who leaks, toward whom, how fast, of which kind"},
 				{Run: "tcpvet count --by process,state", Shows: "what each process holds"},
+				{Run: "tcpvet fix close --pid PID --state close-wait --older-than 5m", Shows: "plans to close them from outside; put the process in", Root: true},
 				{Run: "ss -Ktn state close-wait dst 10.0.3.7:8080", Shows: "destroys those sockets; put your destination in", Root: true, Changes: true},
 			},
 			Values{count(tcpvet.CloseWait)},
 		},
-		See:  []string{"CLOSE-WAIT", "keepalive", "time-wait or close-wait"},
+		See:  []string{"CLOSE-WAIT", "outside", "keepalive", "time-wait or close-wait"},
 		Refs: []string{"close(2)", "fcntl(2), FD_CLOEXEC"},
 	}
 }

@@ -94,7 +94,7 @@ var closeWait = statePage{
 	meaning: "The peer's FIN came, and the kernel here confirmed it. Everything now waits for the program to call close(). If it never does, the socket stays for ever.",
 	comesIn: "The peer's FIN arrives in ESTAB. The kernel answers it without asking the program.",
 	goesOut: "The program closes, or ends: a FIN goes out, and the state is LAST-ACK. An RST ends it too.",
-	ender:   "The program that holds it. From outside, `ss -K` or a keepalive that meets an RST frees the port, and never the descriptor.",
+	ender:   "The program that holds it. From outside, `tcpvet fix close`, `ss -K` or a keepalive that meets an RST frees the port, and never the descriptor.",
 	lasts:   "No limit, and no setting that would set one.",
 	holds:   "Yes.",
 	port:    "Yes at a client. A server's connections share the listener's port.",

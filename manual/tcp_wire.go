@@ -31,6 +31,8 @@ func keepaliveTopic() Topic {
 			},
 			Heading("does it cure CLOSE-WAIT?"),
 			Para("In part. The probe is answered as long as the peer's kernel keeps its FIN-WAIT-2, 60 s by default; the next one meets an RST. That frees the port. The program still has the descriptor, so a leak ends in EMFILE instead. If the peer has only half closed, it never helps. The ports hold out while leaks per second x (60 s + idle time) stays below the number of ports."),
+			Heading("without touching the program"),
+			Para("`tcpvet fix keepalive` sets it on sockets that are open, `tcpvet run` on those that a program opens from now on, also where it cannot be changed: `tcpvet explain outside`."),
 			Heading("the article's adapter"),
 			Para("The article gives Python's requests an adapter that sets keepalive. It hands urllib3 a list of options, and that list *replaces* the default one, whose only entry is TCP_NODELAY. So it turns Nagle's delay on: some 44 ms for each write, write, read. Add to the list instead; `fix python` has the code."),
 			Heading("HTTP keep-alive"),
@@ -46,7 +48,7 @@ func keepaliveTopic() Topic {
 				keepaliveEnd(), counter("TcpExtTCPKeepAlive"), counter("TcpExtTCPAbortOnTimeout"),
 			},
 		},
-		See:  []string{"tcp_keepalive_time", "fix python", "nagle", "tcp_retries2"},
+		See:  []string{"tcp_keepalive_time", "fix python", "outside", "nagle", "tcp_retries2"},
 		Refs: []string{"RFC 9293, section 3.8.4", "tcp(7)", "RFC 9112, section 9.3"},
 	}
 }

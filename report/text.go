@@ -121,7 +121,9 @@ func (p *printer) item(label, command, text string) {
 		return
 	}
 	p.out.WriteString(head + p.style.paint(bold, command) + "\n")
-	p.block(strings.Repeat(" ", len(head)), text)
+	if text != "" {
+		p.block(strings.Repeat(" ", len(head)), text)
+	}
 }
 
 // block prints text behind a head, its further lines as deep as the first.

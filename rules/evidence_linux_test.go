@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -149,6 +150,11 @@ func (s stage) diagnose() []tcpvet.Finding {
 // it, and runs each line of evidence: it must print the number that the finding
 // gives. Then it applies the remedies that are commands, and looks again.
 func TestRootEvidence(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/tcpvet", "../cmd/tcpvet").CombinedOutput(); err != nil {
+		t.Fatalf("build tcpvet: %v\n%s", err, out)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	kerneltest.Netns(t)
 	s := stage{t}
 	s.sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40099' net.ipv4.tcp_tw_reuse=0 net.ipv6.conf.all.disable_ipv6=0")
@@ -263,8 +269,9 @@ func TestRootEvidence(t *testing.T) {
 
 	for _, f := range findings {
 		for _, r := range f.Remedies {
-			if r.Kind() == tcpvet.ByCommand {
-				s.sh(r.Command())
+			switch r.(type) {
+			case tcpvet.SetSysctl, tcpvet.Destroy, tcpvet.SetKeepalive:
+				s.sh(r.Command() + " --apply --accept-risk " + r.Risk().String() + " --journal " + dir)
 			}
 		}
 	}

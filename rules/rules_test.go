@@ -92,7 +92,7 @@ func all(t *testing.T) []ruletest.Fixture {
 }
 
 // verbs are those that the command has.
-var verbs = []string{"count", "ls", "diagnose", "explain", "snapshot", "demo", "trace"}
+var verbs = []string{"count", "ls", "diagnose", "explain", "snapshot", "demo", "trace", "fix", "run"}
 
 var (
 	ownCommand = regexp.MustCompile(`tcpvet (\w+)`)
@@ -109,8 +109,8 @@ var (
 // cures holds what a rule may say all the same: conntrack is what the one is about,
 // and the other takes harmful settings back.
 var cures = map[string]*regexp.Regexp{
-	"conntrack-pressure": regexp.MustCompile(`sysctl -w net\.netfilter\.nf_conntrack_max=`),
-	"sysctl-antipattern": regexp.MustCompile(`tcpvet explain \w+|sysctl -w net\.ipv4\.(tcp_abort_on_overflow|tcp_tw_recycle)=0`),
+	"conntrack-pressure": regexp.MustCompile(`tcpvet fix sysctl net\.netfilter\.nf_conntrack_max=`),
+	"sysctl-antipattern": regexp.MustCompile(`tcpvet explain \w+|tcpvet fix sysctl net\.ipv4\.(tcp_abort_on_overflow|tcp_tw_recycle)=0`),
 }
 
 // forbidden holds a finding to what the design rules out; "" where it keeps to
@@ -179,7 +179,7 @@ func TestForbidden(t *testing.T) {
 	}
 	leak := tcpvet.Finding{Rule: "close-wait-leak", Remedies: []tcpvet.Remedy{tcpvet.SetSysctl{Name: "net.ipv4.ip_local_port_range", Value: "1024 65535"}}}
 	for _, f := range []tcpvet.Finding{
-		advise("set SO_LINGER to 0"), advise("try tcp_tw_recycle"), advise("lower tcp_fin_timeout"), advise("run tcpvet fix close"),
+		advise("set SO_LINGER to 0"), advise("try tcp_tw_recycle"), advise("lower tcp_fin_timeout"), advise("run tcpvet repair"),
 		tcpvet.Finding{Rule: "sysctl-antipattern", Remedies: []tcpvet.Remedy{tcpvet.SetSysctl{Name: "net.ipv4.tcp_tw_recycle", Value: "1"}}},
 		check("ss -tanp | wc -l"), check("ss -Htn state close-wait -p"), check("lsof -i"), leak,
 	} {

@@ -3,8 +3,6 @@
 package source_test
 
 import (
-	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -48,31 +46,13 @@ func TestSoakLooks(t *testing.T) {
 	for range 5 {
 		look()
 	}
-	began := usage(t)
+	began := kerneltest.UsageNow(t)
 	looks := 0
 	for until := time.Now().Add(d); time.Now().Before(until); looks++ {
 		look()
 	}
-	ended := usage(t)
+	ended := kerneltest.UsageNow(t)
 	const churned = 16 // descriptors and goroutines of what comes and goes meanwhile
-	if ended.descriptors > began.descriptors+churned || ended.goroutines > began.goroutines+churned || ended.heap > 2*began.heap {
-		t.Errorf("after %d looks %+v, at the beginning %+v", looks, ended, began)
-	}
+	ended.Grown(t, began, churned)
 	t.Logf("%d looks at %d sockets and those that came and went; %+v, then %+v", looks, held, began, ended)
-}
-
-type used struct {
-	descriptors, goroutines int
-	heap                    uint64 // bytes that are in use after a collection
-}
-
-// usage counts what this process holds.
-func usage(t *testing.T) used {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return used{len(fds), runtime.NumGoroutine(), m.HeapAlloc}
 }

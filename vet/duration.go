@@ -2,6 +2,7 @@ package vet
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,6 +32,18 @@ func AppendDuration(b []byte, d time.Duration) []byte {
 		return units(b, d, time.Hour, "h", time.Minute, "min")
 	}
 	return units(b, d, Day, "d", time.Hour, "h")
+}
+
+// ShellDuration writes a duration as flags and filters take it: 5m, 1h, 4m22.144s.
+func ShellDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 func unit(b []byte, d, of time.Duration, name string) []byte {

@@ -42,3 +42,15 @@ func TestAgo(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestShellDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		5 * time.Minute: "5m", time.Hour: "1h", 90 * time.Minute: "1h30m", 50 * time.Millisecond: "50ms",
+		262144 * time.Millisecond: "4m22.144s", 0: "0s", 10 * time.Second: "10s", 10 * time.Hour: "10h", time.Hour + time.Second: "1h0m1s",
+	} {
+		got := vet.ShellDuration(d)
+		if back, err := time.ParseDuration(got); got != want || err != nil || back != d {
+			t.Errorf("%v: %q, want %q; read back %v, %v", d, got, want, back, err)
+		}
+	}
+}

@@ -36,9 +36,21 @@ func Enter(c *tcpvet.Census, ns tcpvet.NetnsID, near tcpvet.Process) (words stri
 
 func nsenter(p tcpvet.Process) string { return fmt.Sprintf("nsenter -t %d -n ", p.PID) }
 
+// NetnsFlag gives for the words of Enter the flag of tcpvet that means the same
+// namespace, "" for one's own.
+func NetnsFlag(enter string) string {
+	if pid, ok := strings.CutPrefix(enter, "nsenter -t "); ok {
+		return "--netns pid:" + strings.TrimSuffix(pid, " -n ")
+	}
+	if name, ok := strings.CutPrefix(enter, "ip netns exec "); ok {
+		return "--netns " + strings.TrimSuffix(name, " ") // quoted already
+	}
+	return ""
+}
+
 // Quote writes a word so that a shell takes it as it is.
 func Quote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@%+=") == "" {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@%+=:/,") == "" {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -42,3 +42,18 @@ func TestEnter(t *testing.T) {
 		}
 	}
 }
+
+func TestNetnsFlag(t *testing.T) {
+	at, other := tcpvet.Process{PID: 4121, Start: 1}, tcpvet.Process{PID: 5, Start: 1}
+	c := &tcpvet.Census{
+		Self:      1,
+		Processes: map[tcpvet.Process]tcpvet.ProcessInfo{at: {Netns: 3}, other: {Netns: 2}},
+		Netns:     map[tcpvet.NetnsID]tcpvet.Netns{2: {Names: []string{"blue"}}, 4: {Names: []string{"it's green"}}},
+	}
+	for ns, want := range map[tcpvet.NetnsID]string{1: "", 2: "--netns blue", 3: "--netns pid:4121", 4: `--netns 'it'\''s green'`} {
+		enter, ok := vet.Enter(c, ns, at)
+		if got := vet.NetnsFlag(enter); !ok || got != want {
+			t.Errorf("namespace %d: %q, want %q", ns, got, want)
+		}
+	}
+}

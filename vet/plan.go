@@ -195,7 +195,7 @@ func (p *Plan) widerRange(c *tcpvet.Census, enter string, ok bool) Way {
 	}
 	if ok && got >= need {
 		w.Remedies = []tcpvet.Remedy{tcpvet.SetSysctl{
-			Netns: p.Use.Netns, Prefix: enter, Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", r.Low, r.High),
+			Netns: p.Use.Netns, Where: NetnsFlag(enter), Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", r.Low, r.High),
 			Why: "first reserve what your own services listen on there, by net.ipv4.ip_local_reserved_ports",
 		}}
 	}

@@ -58,7 +58,7 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	w, _ := wayOf(t, p, "tw-reuse")
-	if len(w.Remedies) != 1 || w.Remedies[0].Command() != "sysctl -w net.ipv4.tcp_tw_reuse=1" {
+	if len(w.Remedies) != 1 || w.Remedies[0].Command() != "tcpvet fix sysctl net.ipv4.tcp_tw_reuse=1" {
 		t.Errorf("reuse by %v", w.Remedies)
 	}
 

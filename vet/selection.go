@@ -78,3 +78,18 @@ func ShellFilter(filter string) string {
 	}
 	return filter
 }
+
+// Narrow gives the flags and the filter by which a verb of tcpvet selects sockets of a
+// process, of whomever where that is not known: "--pid 4121 dst 10.0.3.7:8080".
+func Narrow(netnsFlag string, holder tcpvet.Process, more ...string) string {
+	var words []string
+	if holder.Known() {
+		words = append(words, fmt.Sprintf("--pid %d", holder.PID))
+	}
+	for _, w := range append([]string{netnsFlag}, more...) {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, " ")
+}

@@ -30,3 +30,19 @@ func TestSelection(t *testing.T) {
 		}
 	}
 }
+
+func TestNarrow(t *testing.T) {
+	for _, tt := range []struct {
+		flag   string
+		holder tcpvet.Process
+		want   string
+	}{
+		{"", tcpvet.Process{PID: 4121, Start: 1}, "--pid 4121 --state close-wait dst 10.0.3.7:8080"},
+		{"--netns blue", tcpvet.Process{PID: 4121, Start: 1}, "--pid 4121 --netns blue --state close-wait dst 10.0.3.7:8080"},
+		{"", tcpvet.Unseen, "--state close-wait dst 10.0.3.7:8080"},
+	} {
+		if got := vet.Narrow(tt.flag, tt.holder, "--state close-wait", "", "dst 10.0.3.7:8080"); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}

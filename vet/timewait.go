@@ -71,7 +71,7 @@ func ReuseTimeWait(c *tcpvet.Census, t tcpvet.Tuple, enter string, usable int) [
 		return nil
 	}
 	set := func(name, why string) tcpvet.Remedy {
-		return tcpvet.SetSysctl{Netns: t.Netns, Prefix: enter, Name: name, Value: "1", Why: why}
+		return tcpvet.SetSysctl{Netns: t.Netns, Where: NetnsFlag(enter), Name: name, Value: "1", Why: why}
 	}
 	var out []tcpvet.Remedy
 	if stamps == 0 {
@@ -97,7 +97,7 @@ func ReuseTimeWait(c *tcpvet.Census, t tcpvet.Tuple, enter string, usable int) [
 // SpreadOut is the advice to use more addresses.
 func SpreadOut(usable int) tcpvet.Remedy {
 	return tcpvet.Advise{
-		Text: fmt.Sprintf("spread the connections over more destination or source addresses: each pair has %s of its own", Counted(usable, "port")),
+		Text: fmt.Sprintf("spread the connections over more destination or source addresses: each pair has %s of its own; tcpvet run --source-pool ADDRESS,ADDRESS -- COMMAND has a program's connections take source addresses in turn", Counted(usable, "port")),
 		Run:  "tcpvet explain ports",
 	}
 }

@@ -12,8 +12,8 @@ import (
 // TestReuseTimeWait proposes only settings that change something.
 func TestReuseTimeWait(t *testing.T) {
 	const (
-		reuse  = "sysctl -w net.ipv4.tcp_tw_reuse=1"
-		stamps = "sysctl -w net.ipv4.tcp_timestamps=1"
+		reuse  = "tcpvet fix sysctl net.ipv4.tcp_tw_reuse=1"
+		stamps = "tcpvet fix sysctl net.ipv4.tcp_timestamps=1"
 	)
 	away := tcpvet.Tuple{Local: netip.MustParseAddr("10.0.0.5"), Remote: netip.MustParseAddrPort("10.0.3.7:80")}
 	home := tcpvet.Tuple{Local: netip.MustParseAddr("127.0.0.1"), Remote: netip.MustParseAddrPort("127.0.0.1:80")}

@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,8 +28,45 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tcpvet": main})
 }
 
+// changing are the scripts of verbs that change something.
+var changing = []string{"testdata/script/fix.txtar", "testdata/script/run.txtar"}
+
 // TestScript runs the scripts that need no privilege.
-func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScript(t *testing.T) {
+	runScripts(t, slices.DeleteFunc(scriptsIn(t, "testdata/script"), func(file string) bool { return slices.Contains(changing, file) }))
+}
+
+// apartVariable tells this program that it has a network namespace of its own.
+const apartVariable = "TCPVET_SCRIPT_APART"
+
+// TestScriptApart runs the scripts of what changes something. They expect that nothing
+// is changed; should something be all the same, root's are sockets and settings of a
+// namespace that is made for it.
+func TestScriptApart(t *testing.T) {
+	if os.Geteuid() != 0 || os.Getenv(apartVariable) != "" {
+		runScripts(t, changing)
+		return
+	}
+	runtime.LockOSThread() // the signal comes when the thread ends
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestScriptApart$", "-test.v")
+	cmd.Env = append(os.Environ(), apartVariable+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestScriptApart/fix") {
+		t.Errorf("in a namespace of their own: %v\n%s", err, out)
+	}
+}
+
+// scriptsIn gives the scripts in a folder.
+func scriptsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no scripts: %v", dir, err)
+	}
+	return files
+}
 
 // TestRootScript runs the scripts that look at network namespaces of their own.
 func TestRootScript(t *testing.T) {
@@ -34,12 +74,12 @@ func TestRootScript(t *testing.T) {
 	for _, tool := range []string{"unshare", "setpriv", "ip", "ss", "netstat", "nft", "setcap"} {
 		kerneltest.Tool(t, tool)
 	}
-	runScripts(t, "testdata/script/root")
+	runScripts(t, scriptsIn(t, "testdata/script/root"))
 }
 
-func runScripts(t *testing.T, dir string) {
+func runScripts(t *testing.T, files []string) {
 	testscript.Run(t, testscript.Params{
-		Dir:   dir,
+		Files: files,
 		Setup: plainEnvironment,
 		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Condition: func(cond string) (bool, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,26 +69,30 @@ func render(dir string) error {
 	return nil
 }
 
-// verbs writes a page of section 1 for the program and each of its verbs.
+// verbs writes a page of section 1 for the program, each of its verbs, and each of theirs.
 func verbs(dir string) error {
 	root := cli.Command(cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	root.DisableAutoGenTag = true
-	all := append([]*cobra.Command{root}, root.Commands()...)
-	for _, cmd := range all {
-		if !cmd.IsAvailableCommand() && cmd != root {
-			continue
-		}
+	for _, cmd := range family(root) {
 		cmd.DisableAutoGenTag = true
-		name := "tcpvet"
-		if cmd != root {
-			name += "-" + cmd.Name()
-		}
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 		header := &doc.GenManHeader{Title: "", Section: "1", Date: &dated, Source: "tcpvet", Manual: "tcpvet manual"}
 		if err := write(filepath.Join(dir, name+".1"), func(w io.Writer) error { return doc.GenMan(cmd, header, w) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// family gives a command and all below it that its help lists.
+func family(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			all = append(all, family(c)...)
+		}
+	}
+	return all
 }
 
 func write(path string, to func(io.Writer) error) error {

@@ -65,7 +65,7 @@ var makers = [...]struct {
 }{
 	{"diagnose", diagnoseCommand}, {"count", countCommand}, {"ls", lsCommand}, {"explain", explainCommand},
 	{"budget", budgetCommand}, {"snapshot", snapshotCommand}, {"pcap", pcapCommand}, {"capture", captureCommand},
-	{"why", whyCommand}, {"trace", traceCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
+	{"why", whyCommand}, {"trace", traceCommand}, {"fix", fixCommand}, {"run", runCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
 }
 
 // Command gives the tree of verbs.
@@ -100,14 +100,19 @@ func rootCommand(stdio IO) *cobra.Command {
 		Long: `tcpvet reads every TCP socket of this host and its containers, says what is
 wrong with them, who does it, and what will and will not cure it.
 
-It changes nothing: it reads, and why alone opens connections. Every flag can
-also be set by a variable: --port-range is TCPVET_PORT_RANGE.`,
+It reads, and changes nothing, but by three verbs: fix, which shows what it would
+change and does so with --apply alone; run, which gives the new sockets of a
+program keepalive; and why, which opens connections. Every flag can also be set
+by a variable, --port-range by TCPVET_PORT_RANGE, but those that let something be
+changed.`,
 		Example: `  tcpvet diagnose                        what is wrong here
   tcpvet count                           sockets by state
   tcpvet ls state close-wait             who holds what the peer has closed
   tcpvet why 10.0.3.7:8080               why it does not connect
   tcpvet trace --failures                what fails to connect from now on, and why
   tcpvet diagnose --from ticket.txt      judge what somebody pasted
+  tcpvet fix close --pid 4121            what can be closed from outside: a plan
+  tcpvet run -- python3 app.py           a program, its sockets kept alive
   tcpvet explain "errno 99"              cannot assign requested address
   tcpvet demo                            see the disease in a private namespace`,
 		SilenceUsage:      true,

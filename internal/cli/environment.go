@@ -13,7 +13,7 @@ import (
 func fromEnvironment(cmd *cobra.Command) error {
 	var failed error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || failed != nil {
+		if f.Changed || f.Name == "help" || failed != nil || len(f.Annotations[givenByHand]) > 0 {
 			return
 		}
 		name := "TCPVET_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -26,4 +26,12 @@ func fromEnvironment(cmd *cobra.Command) error {
 		}
 	})
 	return failed
+}
+
+// givenByHand marks flags that no variable sets: what lets something be changed is to
+// be said each time.
+const givenByHand = "tcpvet_given_by_hand"
+
+func byHand(cmd *cobra.Command, flag string) {
+	_ = cmd.Flags().SetAnnotation(flag, givenByHand, []string{"yes"})
 }

@@ -40,24 +40,41 @@ type look struct {
 func (l *look) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&l.from, "from", nil, "read a snapshot or pasted text in `FILE` (- for standard input) instead of the kernel")
-	f.StringVar(&l.source, "source", "auto", "where to read sockets: auto, bpf, netlink or procfs")
 	f.BoolVar(&l.lenient, "lenient", false, "with --from: count damaged lines instead of stopping at the first")
 	f.BoolVar(&l.strict, "strict", false, "exit with 3 when anything could not be seen or judged")
-	f.BoolVarP(&l.verbose, "verbose", "v", false, "say on standard error by which source was looked, and why")
 	f.StringVar(&l.portRange, "port-range", "", "with --from: the local port range `LO-HI` of the machine that the text came from")
+	l.sockets(cmd)
+}
+
+// sockets adds the flags that say which sockets of this machine are meant, and how
+// they are looked at.
+func (l *look) sockets(cmd *cobra.Command) {
+	l.way(cmd)
 	l.whose(cmd)
-	f.StringSliceVar(&l.states, "state", nil, "only sockets in these states")
-	complete(cmd, "source", source.Kinds...)
+	cmd.Flags().StringSliceVar(&l.states, "state", nil, "only sockets in these states")
 	completeList(cmd, "state", stateWords)
+}
+
+// way adds the flags that say how this machine is looked at.
+func (l *look) way(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.source, "source", "auto", "where to read sockets: auto, bpf, netlink or procfs")
+	f.BoolVarP(&l.verbose, "verbose", "v", false, "say on standard error by which source was looked, and why")
+	complete(cmd, "source", source.Kinds...)
 }
 
 // whose adds the flags that say whose sockets are meant.
 func (l *look) whose(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&l.netns, "netns", "", "network namespaces: all, self, or names, inodes and pid:N, separated by commas (default all as seen from the host's first namespace, else self)")
+	l.where(cmd)
 	f.IntSliceVar(&l.pids, "pid", nil, "only sockets held by these processes")
 	f.StringSliceVar(&l.comms, "comm", nil, "only sockets held by processes of these names")
 	f.StringSliceVar(&l.containers, "container", nil, "only sockets held in these containers (name, ID or its beginning, or pod)")
+}
+
+// where adds the flag that says in which network namespaces.
+func (l *look) where(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.netns, "netns", "", "network namespaces: all, self, or names, inodes and pid:N, separated by commas (default all as seen from the host's first namespace, else self)")
 	completeList(cmd, "netns", func() []string { return append([]string{"all", "self"}, netnsNames()...) })
 }
 

@@ -62,8 +62,10 @@ func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
 	}
 	if enter, ok := vet.Enter(&j.Now, l.Netns, l.owner); ok && l.Role == tcpvet.Client && l.Service.IsValid() {
 		out = append(out, tcpvet.Destroy{
-			Netns: l.Netns, Prefix: enter, State: tcpvet.CloseWait, Filter: l.selection().Filter(),
-			Why: "frees ports, not descriptors; needs root and a kernel with CONFIG_INET_DIAG_DESTROY; ss -K closes all that its filter selects, other processes' sockets too",
+			State: tcpvet.CloseWait,
+			Select: vet.Narrow(vet.NetnsFlag(enter), l.owner, "--state close-wait", "--older-than "+vet.ShellDuration(j.Patience),
+				vet.ShellFilter(l.selection().Filter())),
+			Why: "frees ports, not descriptors; shows a plan, and needs root to apply it",
 		})
 	}
 	if l.owner.Known() {

@@ -74,7 +74,7 @@ var Rule = &vet.Rule{
 			"Close it in the code: in every path, errors too, close the response or give it back to its pool, and close sessions and clients at their end. `tcpvet explain fix` shows how in several languages.",
 			"Which code it is: `tcpvet trace --leaks --pid PID` waits while connections open and go to CLOSE-WAIT, and then names the lines that opened them, the worst first.",
 			"Make the pool notice: one that checks idle connections before use, or drops them after a time shorter than the server's keep-alive limit, never holds what the server has closed.",
-			"Until then: restarting the process gives back everything. `ss -K` gives back the ports alone: the descriptors stay open, and it closes what its filter selects, whoever holds it.",
+			"Until then: restarting the process gives back everything. `tcpvet fix close` gives back the ports alone, of this process alone: the descriptors stay open. So does `ss -K`, which closes what its filter selects, whoever holds it.",
 			"SO_KEEPALIVE gives the port back if the peer is really gone, since the next probe then draws an RST. The descriptor stays.",
 		},
 		Never: []string{

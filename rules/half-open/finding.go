@@ -39,6 +39,9 @@ func (p pile) finding(c *tcpvet.Census) tcpvet.Finding {
 		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "silent_limit_s", Value: s.Silent.Edge(p.limit).Seconds()})
 		f.Detail = p.unacknowledged(c, &n, e)
 		f.Remedies = remedies()
+		if enter, ok := p.Enter(c); ok && p.Piles == 1 && p.Holder.Known() {
+			f.Remedies = append(f.Remedies, p.userTimeout(vet.NetnsFlag(enter)))
+		}
 	}
 	if l := p.longest(); l != nil {
 		f.Numbers = append(f.Numbers,
@@ -203,6 +206,18 @@ func remedies() []tcpvet.Remedy {
 			Text: "set SO_KEEPALIVE with TCP_KEEPIDLE and TCP_KEEPINTVL below the idle limit of the path, so that nothing on the way forgets an idle connection"},
 		tcpvet.Advise{Run: "tcpvet explain half-open",
 			Text: "see whether the peer's host is up, and what has restarted or failed over on the way to it"},
+	}
+}
+
+// userTimeout ends them from outside: the kernel asks for it when the next
+// retransmission is due (kernel function tcp_write_timeout).
+func (p *pile) userTimeout(netnsFlag string) tcpvet.Remedy {
+	const timeout = 30 * time.Second
+	filter := p.Selection(tcpvet.Established).Filter()
+	return tcpvet.SetKeepalive{
+		Select: vet.Narrow(netnsFlag, p.Holder, "--user-timeout "+vet.ShellDuration(timeout),
+			vet.ShellFilter("state established timer on retrans ge 2 "+filter)),
+		Why: "gives these from outside a user timeout of " + vet.Duration(timeout) + " and keepalive: one that has waited for so long ends when its next retransmission is due; shows a plan, and needs root to apply it",
 	}
 }
 

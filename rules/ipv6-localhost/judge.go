@@ -125,7 +125,7 @@ func (f *fault) finding(c *tcpvet.Census) tcpvet.Finding {
 	for _, setting := range off(&n) {
 		if way {
 			out.Remedies = append(out.Remedies, tcpvet.SetSysctl{
-				Netns: f.netns, Prefix: enter, Name: setting, Value: "0", Why: "lo gets ::1 back, if it is up",
+				Netns: f.netns, Where: vet.NetnsFlag(enter), Name: setting, Value: "0", Why: "lo gets ::1 back, if it is up",
 			})
 		}
 	}

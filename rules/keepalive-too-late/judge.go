@@ -108,7 +108,7 @@ func (l *late) finding(c *tcpvet.Census, probing uint64) tcpvet.Finding {
 		}
 		f.Evidence = append(f.Evidence, tcpvet.Evidence{What: setting.what, Got: vet.Count(v), Check: enter + "sysctl -n " + setting.name})
 		f.Remedies = append(f.Remedies, tcpvet.SetSysctl{
-			Netns: l.Netns, Prefix: enter, Name: setting.name, Value: strconv.FormatInt(int64(half(l.limit)/time.Second), 10),
+			Netns: l.Netns, Where: vet.NetnsFlag(enter), Name: setting.name, Value: strconv.FormatInt(int64(half(l.limit)/time.Second), 10),
 			Why: "for programs that set SO_KEEPALIVE and no " + setting.option + ": new connections take it, open ones once their timer has ended",
 		})
 	}

@@ -107,12 +107,37 @@ func (i *idler) finding(c *tcpvet.Census, unguarded uint64) tcpvet.Finding {
 		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "most_idle_s", Value: m.Age.Low.Seconds()})
 	}
 	if enter, ok := vet.Enter(c, i.Netns, i.Holder); ok {
+		f.Remedies = append(f.Remedies, i.remedies(vet.NetnsFlag(enter))...)
 		f.Evidence = []tcpvet.Evidence{{
 			What: "connections in ESTAB without any timer in this namespace" + vet.OfEveryProcess(c), Got: vet.Count(unguarded),
 			Check: enter + "ss -Htno state established | grep -vc timer:",
 		}}
 	}
 	return f
+}
+
+// remedies are those from outside of the program, where it is known.
+func (i *idler) remedies(netnsFlag string) []tcpvet.Remedy {
+	if !i.Holder.Known() {
+		return nil
+	}
+	filter := "role " + i.Role.String() + " not dst 127.0.0.0/8 not dst [::1]"
+	if i.Service.IsValid() && i.Role == tcpvet.Client {
+		filter = vet.Selection{Remote: i.Service}.Filter()
+	} else if i.Service.IsValid() {
+		filter = vet.Selection{Local: i.Service}.Filter()
+	}
+	dead := vet.Duration(tcpvet.DefaultTimers().Dead())
+	return []tcpvet.Remedy{
+		tcpvet.SetKeepalive{
+			Select: vet.Narrow(netnsFlag, i.Holder, vet.ShellFilter("state established timer off age ge "+vet.ShellDuration(i.edge)+" "+filter)),
+			Why:    "gives keepalive to these from outside, so that one whose peer is gone ends after " + dead + "; shows a plan, and needs root to apply it",
+		},
+		tcpvet.StartWith{
+			Select: fmt.Sprintf("--pid %d", i.Holder.PID),
+			Why:    "gives keepalive to what it opens from now on, until Ctrl-C, or with --detach until it is stopped; needs root",
+		},
+	}
 }
 
 func codeText(info tcpvet.ProcessInfo) string {

@@ -45,6 +45,7 @@ var Rule = &vet.Rule{
 		},
 		Cure: []string{
 			"Set SO_KEEPALIVE in the code, with a time below the shortest idle limit on the path: TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. `tcpvet explain keepalive` shows how.",
+			"Where the program cannot be changed: `tcpvet fix keepalive` sets it on connections that are open, and `tcpvet run` on new ones.",
 			"In nginx: `so_keepalive=on` on the listen line, `proxy_socket_keepalive on` toward upstreams.",
 			"Or close idle connections: a pool with an idle limit, a heartbeat of the protocol.",
 		},

@@ -71,7 +71,7 @@ func (s *shortage) remedies(c *tcpvet.Census, enter string, ok bool) []tcpvet.Re
 	if p := c.Netns[s.tuple.Netns].Ports; ok && p.Low > wideLow {
 		high := max(p.High, usualHigh)
 		out = append(out, tcpvet.SetSysctl{
-			Netns: s.tuple.Netns, Prefix: enter, Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", wideLow, high),
+			Netns: s.tuple.Netns, Where: vet.NetnsFlag(enter), Name: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d %d", wideLow, high),
 			Why: fmt.Sprintf("%s ports in place of %s; first reserve what your own services listen on between %d and %d, by net.ipv4.ip_local_reserved_ports",
 				vet.Count(int(high)-wideLow+1), vet.Count(s.Range), wideLow, high),
 		})

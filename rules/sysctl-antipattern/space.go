@@ -85,7 +85,7 @@ func (s *space) set(setting, value, why string) []tcpvet.Remedy {
 	if !s.way {
 		return nil
 	}
-	return []tcpvet.Remedy{tcpvet.SetSysctl{Netns: s.ID, Prefix: s.enter, Name: setting, Value: value, Why: why}}
+	return []tcpvet.Remedy{tcpvet.SetSysctl{Netns: s.ID, Where: vet.NetnsFlag(s.enter), Name: setting, Value: value, Why: why}}
 }
 
 // rose tells by how much a counter rose between the looks.
