@@ -117,8 +117,17 @@ func stays(t *testing.T, size staying) {
 	}
 	var told tallied
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- tr.Run(ctx, told.add) }()
+	var ended error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ended = tr.Run(ctx, told.add)
+	}()
+	end := func() {
+		stop()
+		<-done
+	}
+	t.Cleanup(end)
 	empty := memory(t, tr.objects.Conns)
 
 	// The other ends wait to be accepted, and are nobody's.
@@ -143,7 +152,7 @@ func stays(t *testing.T, size staying) {
 	if one := taken / uint64(full); one > 256 {
 		t.Errorf("a connection takes %d bytes of the kernel's memory", one)
 	}
-	near(t, "ends found no room", tr.Stats().Unfollowed, refused, held)
+	near(t, "ends found no room", unfollowed(t, tr), refused, held)
 
 	l, to := listen(t, lo4)
 	serve(t, l)
@@ -169,7 +178,7 @@ func stays(t *testing.T, size staying) {
 		refused += 2 * size.churn * round
 	}
 	all := held + 2*size.churn*round
-	near(t, "ends found no room", tr.Stats().Unfollowed, refused, all)
+	near(t, "ends found no room", unfollowed(t, tr), refused, all)
 	opening, err := tr.stacks.Stats()
 	must(t, err)
 	near(t, "connections with a stack or no room for it", opening.Opened+opening.Refused, all/2+size.churn*round, all)
@@ -180,9 +189,8 @@ func stays(t *testing.T, size staying) {
 		listeners[i].close()
 	}
 	told.await(t, all, all)
-	stop()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	if end(); !errors.Is(ended, context.Canceled) {
+		t.Error(ended)
 	}
 	until(t, "an empty table of connections", func() bool { return memory(t, tr.objects.Conns) <= empty+missedAt(2*all)*256 })
 	until(t, "an empty table of openings", func() bool {
@@ -191,7 +199,21 @@ func stays(t *testing.T, size staying) {
 		var key uint64
 		return errors.Is(tr.stacks.objects.Openings.NextKey(nil, &key), ebpf.ErrKeyNotExist)
 	})
+	// Each was taken away when it closed, but for what was missed.
+	opening, err = tr.stacks.Stats()
+	must(t, err)
+	if opening.Swept > opening.Missed+missedAt(2*all) {
+		t.Errorf("%+v: more were swept than were missed", opening)
+	}
 	t.Logf("%d ends held in a table for %d, %d connections came and went, %d events lost; %+v, %+v", held, size.room, size.churn*round, told.lost, tr.Stats(), opening)
+}
+
+// unfollowed is that of Stats, which is of the goroutine that runs the trace.
+func unfollowed(t *testing.T, tr *Tracer) uint64 {
+	t.Helper()
+	n, err := tr.count(countNoRoom)
+	must(t, err)
+	return n
 }
 
 // near checks a count, but for what may have been missed of so many changes.
