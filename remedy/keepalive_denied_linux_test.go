@@ -29,7 +29,7 @@ func keepaliveDenied() error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "remedy-test-")
+	dir, err := os.MkdirTemp("/tmp", "remedy-test-")
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func tellPlan(dir string) error {
 }
 
 func applyAsNobody() error {
-	dir, err := os.MkdirTemp("", "remedy-test-")
+	dir, err := os.MkdirTemp("/tmp", "remedy-test-")
 	if err != nil {
 		return err
 	}

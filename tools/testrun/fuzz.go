@@ -4,33 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 )
 
-// fuzz runs each fuzz target for a while, one after another: each is a value of
-// the go command's -fuzztime. What makes one fail is left in its testdata, as the
-// go command does.
+// fuzz runs each fuzz target for a while, as many at once as there are processors,
+// each with a worker of its own: each is a value of the go command's -fuzztime. What
+// makes one fail is left in its testdata, as the go command does.
 func (r *repo) fuzz(ctx context.Context, each string) error {
 	out, err := r.output(ctx, "go", "test", "-list", "^Fuzz", "./...")
 	if err != nil {
 		return err
 	}
 	targets := fuzzTargets(out)
-	var errs []error
-	for _, t := range targets {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := r.fuzzOne(ctx, t, each); err != nil {
-			errs = append(errs, err)
-		}
+	errs := make([]error, len(targets))
+	var atOnce sync.WaitGroup
+	for worker := range runtime.NumCPU() {
+		atOnce.Go(func() {
+			for i := worker; i < len(targets) && ctx.Err() == nil; i += runtime.NumCPU() {
+				errs[i] = r.fuzzOne(ctx, targets[i], each)
+			}
+		})
+	}
+	atOnce.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	r.said = fmt.Sprintf("%d targets, %s each", len(targets), each)
 	return errors.Join(errs...)
 }
 
 func (r *repo) fuzzOne(ctx context.Context, t key, each string) error {
-	args := []string{"test", "-run", "^$", "-fuzz", "^" + t.test + "$", "-fuzztime", each, "-fuzzminimizetime", "10x", t.pkg}
+	args := []string{"test", "-run", "^$", "-fuzz", "^" + t.test + "$", "-fuzztime", each, "-fuzzminimizetime", "10x", "-parallel", "1", t.pkg}
 	out, err := r.output(ctx, "go", args...)
 	// On a busy machine the go command may report its own deadline as a
 	// failure, with no input to show.

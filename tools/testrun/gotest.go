@@ -6,23 +6,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// test runs every test of every module once, as the binary is released: without
-// the race detector.
+// test runs the tests of every module, without the race detector but for packages
+// that the race phase runs.
 func (r *repo) test(ctx context.Context) error {
+	pkgs, err := r.plain(ctx)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
-		r.goTest(ctx, "-count=1", "./..."),
+		r.goTest(ctx, append([]string{"-count=1"}, pkgs...)...),
 		r.goTest(ctx, "-C", "tools", "-count=1", "./..."),
 	)
 }
 
-// race runs the tests of packages that start goroutines or share memory again,
-// with the race detector.
+// race runs the tests of packages that start goroutines or share memory, with the
+// race detector.
 func (r *repo) race(ctx context.Context) error {
-	if !have("gcc") && !have("clang") {
-		r.notes = append(r.notes, "race: the race detector needs a C compiler (Debian package gcc)")
+	if !detectsRaces() {
+		r.notes = append(r.notes, "race: the race detector needs a C compiler (Debian package gcc); the tests ran without it")
 		return nil
 	}
 	pkgs, err := r.concurrent(ctx)
@@ -31,6 +36,33 @@ func (r *repo) race(ctx context.Context) error {
 	}
 	r.said = fmt.Sprintf("%d packages", len(pkgs))
 	return r.goTest(ctx, append([]string{"-race", "-count=1"}, pkgs...)...)
+}
+
+func detectsRaces() bool { return have("gcc") || have("clang") }
+
+// plain lists the packages of the main module that the race phase does not run.
+func (r *repo) plain(ctx context.Context) ([]string, error) {
+	out, err := r.output(ctx, "go", "list", "-f", "{{.Dir}}", "./...")
+	if err != nil {
+		return nil, err
+	}
+	var raced []string
+	if detectsRaces() {
+		if raced, err = r.concurrent(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var pkgs []string
+	for dir := range strings.FieldsSeq(out) {
+		rel, err := filepath.Rel(r.root, dir)
+		if err != nil {
+			return nil, fmt.Errorf("list packages: %w", err)
+		}
+		if pkg := "./" + filepath.ToSlash(rel); !slices.Contains(raced, pkg) {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	return pkgs, nil
 }
 
 // goTest adds one run of "go test" to the results. Failing tests are for the
@@ -62,9 +94,14 @@ func (r *repo) goTest(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// staged are packages whose goroutines run in other processes, which share nothing
+// with each other but sockets: a race would be within one act.
+var staged = []string{"./lab/scenarios", "./bench"}
+
 // concurrent lists the packages, as ./folder, whose own code uses goroutines,
-// channels or package sync. What only a test starts ends with the test, and the
-// scripts of cmd/tcpvet would play everything once more, at a tenth of the speed.
+// channels or package sync, but for those that are staged. What only a test starts
+// ends with the test, and the scripts of cmd/tcpvet would play everything once more,
+// at a tenth of the speed.
 func (r *repo) concurrent(ctx context.Context) (pkgs []string, err error) {
 	files, err := r.goFiles(ctx)
 	if err != nil {
@@ -73,7 +110,7 @@ func (r *repo) concurrent(ctx context.Context) (pkgs []string, err error) {
 	seen := map[string]bool{}
 	for _, f := range files {
 		dir := "./" + filepath.ToSlash(filepath.Dir(f))
-		if seen[dir] || strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "tools/") || strings.Contains(f, "testdata/") {
+		if seen[dir] || slices.Contains(staged, dir) || strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "tools/") || strings.Contains(f, "testdata/") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(r.root, f))
