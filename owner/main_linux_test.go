@@ -1,10 +1,6 @@
 package owner_test
 
 import (
-	"encoding/json"
-	"io"
-	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/tcpvet/tcpvet/internal/kernel"
@@ -62,38 +58,3 @@ func reader(t testing.TB) *owner.Reader {
 	t.Cleanup(func() { r.Close() })
 	return r
 }
-
-// actor is a process that plays a part until it is ended.
-type actor struct {
-	*exec.Cmd
-	in  io.WriteCloser
-	out *json.Decoder
-}
-
-// start starts the part and reads its first words.
-func start(t *testing.T, name string, answer any, change func(*exec.Cmd)) *actor {
-	t.Helper()
-	a := &actor{Cmd: kerneltest.Part(name)}
-	change(a.Cmd)
-	var err error
-	a.in, err = a.StdinPipe()
-	must(t, err)
-	out, err := a.StdoutPipe()
-	must(t, err)
-	must(t, a.Start())
-	t.Cleanup(a.end)
-	a.out = json.NewDecoder(out)
-	if err := a.out.Decode(answer); err != nil {
-		t.Fatalf("part %s: %v", name, err)
-	}
-	return a
-}
-
-// end ends the part and waits for that.
-func (a *actor) end() {
-	a.in.Close()
-	_ = a.Wait()
-}
-
-// untilEnd blocks until the test wants no more of this part.
-func untilEnd() { _, _ = io.Copy(io.Discard, os.Stdin) }

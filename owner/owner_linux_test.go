@@ -42,14 +42,14 @@ func unknown(t *testing.T, r *owner.Reader, cookies ...uint64) {
 func TestRootWhoClosedFirst(t *testing.T) {
 	stage(t)
 	var before, after closing
-	start(t, "close", &before, func(*exec.Cmd) {})
+	kerneltest.Start(t, "close", &before, func(*exec.Cmd) {})
 	k := keep(t, owner.Options{})
-	a := start(t, "close", &after, func(*exec.Cmd) {})
+	a := kerneltest.Start(t, "close", &after, func(*exec.Cmd) {})
 	rest(t, append(before.Cookies, after.Cookies...))
 	r := reader(t)
 	unknown(t, r, before.Cookies...)
 	had(t, r, &after)
-	a.end()
+	a.End()
 	had(t, r, &after)
 	s, err := k.Stats()
 	must(t, err)

@@ -25,7 +25,7 @@ func keepUntilEnd() error {
 	if err := kerneltest.Say("kept"); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return k.Close()
 }
 
@@ -59,12 +59,12 @@ func TestRootKeeperKilled(t *testing.T) {
 		t.Fatal("something is remembered before")
 	}
 	var said string
-	other := start(t, "keep", &said, func(*exec.Cmd) {})
+	other := kerneltest.Start(t, "keep", &said, func(*exec.Cmd) {})
 	if !finds(t) {
 		t.Fatal("the other is not found")
 	}
 	must(t, other.Process.Kill())
-	other.end()
+	other.End()
 	dead := pins(t)
 	if len(dead) != 1 {
 		t.Fatalf("%q is left", dead)
@@ -86,7 +86,7 @@ func TestRootKeeperKilled(t *testing.T) {
 func TestRootTwoKeepers(t *testing.T) {
 	stage(t)
 	var said string
-	first := start(t, "keep", &said, func(*exec.Cmd) {})
+	first := kerneltest.Start(t, "keep", &said, func(*exec.Cmd) {})
 	closed := func() uint64 {
 		ends, err := connect(unix.AF_INET)
 		must(t, err)
@@ -103,7 +103,7 @@ func TestRootTwoKeepers(t *testing.T) {
 	}
 	me.Cookies = []uint64{early, closed()}
 	had(t, reader(t), &me)
-	first.end()
+	first.End()
 	if now := pins(t); len(now) != 1 {
 		t.Errorf("there are %q", now)
 	}
@@ -117,13 +117,13 @@ func TestRootTwoKeepers(t *testing.T) {
 func TestRootKeepersRace(t *testing.T) {
 	stage(t)
 	for range 10 {
-		var others []*actor
+		var others []*kerneltest.Actor
 		for range 3 {
 			var said string
-			others = append(others, start(t, "keep", &said, func(*exec.Cmd) {}))
+			others = append(others, kerneltest.Start(t, "keep", &said, func(*exec.Cmd) {}))
 		}
 		for _, o := range others {
-			o.in.Close()
+			o.In.Close()
 		}
 		k := keep(t, owner.Options{Connections: 1 << 10})
 		for _, o := range others {

@@ -148,7 +148,7 @@ func closeFirst() error {
 	if err := kerneltest.Say(c); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 

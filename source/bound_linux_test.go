@@ -32,7 +32,7 @@ func holdBound() error {
 	if err := kerneltest.Say(holding{id, boundPort}); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 
@@ -45,7 +45,7 @@ func TestRootBoundAlone(t *testing.T) {
 	kerneltest.Need(t, kernel.BoundInactive)
 	src := live("netlink")(t)
 	var h holding
-	start(t, "bound", &h, func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} })
+	kerneltest.Start(t, "bound", &h, func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} })
 	all := source.Query{Netns: source.Namespaces{All: true}}
 
 	var l listed

@@ -202,7 +202,7 @@ func TestRootNamespaceLosesProcess(t *testing.T) {
 			}
 			l := listed{onNetns: func(id tcpvet.NetnsID) {
 				if id == inFirst.Netns {
-					second.end()
+					second.End()
 				}
 			}}
 			names := []string{fmt.Sprint(inFirst.Netns), fmt.Sprint(inSecond.Netns)}
@@ -225,7 +225,7 @@ func TestRootNamespaceLosesProcess(t *testing.T) {
 }
 
 // connectedIn makes sockets in the namespace of another process, which this one holds.
-func connectedIn(t *testing.T, other *actor) {
+func connectedIn(t *testing.T, other *kerneltest.Actor) {
 	t.Helper()
 	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", other.Process.Pid))
 	must(t, err)

@@ -23,10 +23,10 @@ func ownOnly(t *testing.T, want tcpvet.Facts) source.Query {
 
 // keepNetns starts a process in the namespace of the test's thread: one that
 // only a thread is in cannot be found. It holds the descriptors too.
-func keepNetns(t *testing.T, fds ...int) *actor {
+func keepNetns(t *testing.T, fds ...int) *kerneltest.Actor {
 	t.Helper()
 	var h holding
-	return start(t, "hold", &h, func(c *exec.Cmd) {
+	return kerneltest.Start(t, "hold", &h, func(c *exec.Cmd) {
 		for _, fd := range fds {
 			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			must(t, err)
@@ -157,7 +157,7 @@ func TestRootProcessEnds(t *testing.T) {
 		must(t, err)
 		keepNetns(t)
 		other := keepNetns(t, fds[:2]...)
-		l := listed{onNetns: func(tcpvet.NetnsID) { other.end() }}
+		l := listed{onNetns: func(tcpvet.NetnsID) { other.End() }}
 		must(t, src.Look(t.Context(), ownOnly(t, everything), &l))
 		ended := int32(other.Process.Pid)
 		shares := map[uint64]int{inode(t, fds[0]): 1, inode(t, fds[1]): 1}
@@ -209,7 +209,7 @@ func TestRootProcessEndsCounted(t *testing.T) {
 	must(t, err)
 	keepNetns(t)
 	other := keepNetns(t, fds[:2]...)
-	c, err := source.Take(t.Context(), withBPF(t), ownOnly(t, everything), source.TakeOptions{Count: func(uint64) { other.end() }})
+	c, err := source.Take(t.Context(), withBPF(t), ownOnly(t, everything), source.TakeOptions{Count: func(uint64) { other.End() }})
 	must(t, err)
 	var ended tcpvet.Process
 	for p, info := range c.Processes {

@@ -37,15 +37,15 @@ func hold() error {
 	if err := kerneltest.Say(holding{id, uint16(l.Addr().(*net.TCPAddr).Port)}); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 
 // holder starts a process that listens in a namespace of its own.
-func holder(t *testing.T, env ...string) (*actor, holding) {
+func holder(t *testing.T, env ...string) (*kerneltest.Actor, holding) {
 	t.Helper()
 	var h holding
-	a := start(t, "hold", &h, func(c *exec.Cmd) {
+	a := kerneltest.Start(t, "hold", &h, func(c *exec.Cmd) {
 		c.Env = append(c.Env, env...)
 		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	})
@@ -163,7 +163,7 @@ func TestRootNamespaceVanishes(t *testing.T) {
 			first, inFirst, second, inSecond = second, inSecond, first, inFirst
 		}
 		q := source.Query{Netns: source.Namespaces{Names: []string{fmt.Sprint("pid:", first.Process.Pid), fmt.Sprint("pid:", second.Process.Pid)}}}
-		l := listed{onNetns: func(tcpvet.NetnsID) { second.end() }}
+		l := listed{onNetns: func(tcpvet.NetnsID) { second.End() }}
 		if err := src.Look(t.Context(), q, &l); err != nil {
 			t.Fatal(err)
 		}

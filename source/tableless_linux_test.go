@@ -24,8 +24,8 @@ import (
 func TestRootTableless(t *testing.T) {
 	kerneltest.Netns(t)
 	var mixed, alone int32
-	start(t, "tableless", &mixed, func(c *exec.Cmd) { c.Env = append(c.Environ(), "TABLED=1") })
-	start(t, "tableless", &alone, func(*exec.Cmd) {})
+	kerneltest.Start(t, "tableless", &mixed, func(c *exec.Cmd) { c.Env = append(c.Environ(), "TABLED=1") })
+	kerneltest.Start(t, "tableless", &alone, func(*exec.Cmd) {})
 	self, err := netns.Self()
 	must(t, err)
 	for kind, open := range map[string]opener{"netlink": live("netlink"), "procfs": live("procfs"), "bpf": withBPF} {

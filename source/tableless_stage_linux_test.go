@@ -37,7 +37,7 @@ func holdTableless() error {
 	if err := kerneltest.Say(os.Getpid()); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 

@@ -180,7 +180,7 @@ func TestRootExplainTakers(t *testing.T) {
 func TestRootExplainDescriptors(t *testing.T) {
 	s := newStage(t)
 	var got unix.Errno
-	child := start(t, "full", &got)
+	child := kerneltest.Start(t, "full", &got, func(*exec.Cmd) {})
 	p, _, err := procfs.FS{}.Descriptors(int32(child.Process.Pid))
 	must(t, err)
 	e := s.failed(tcpvet.CallSocket, 0, got, "0.0.0.0:0", "")

@@ -1,10 +1,7 @@
 package live
 
 import (
-	"encoding/json"
-	"io"
 	"os"
-	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,25 +17,6 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// start starts a part that runs until the test ends, and reads its first words.
-func start(t *testing.T, name string, answer any) *exec.Cmd {
-	t.Helper()
-	c := kerneltest.Part(name)
-	in, err := c.StdinPipe()
-	must(t, err)
-	out, err := c.StdoutPipe()
-	must(t, err)
-	must(t, c.Start())
-	t.Cleanup(func() {
-		in.Close()
-		_ = c.Wait()
-	})
-	if err := json.NewDecoder(out).Decode(answer); err != nil {
-		t.Fatalf("part %s: %v", name, err)
-	}
-	return c
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -46,13 +24,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// untilEnd blocks until the test wants no more of this part.
-func untilEnd() { _, _ = io.Copy(io.Discard, os.Stdin) }
-
 // inside does nothing in a namespace, so that there is a process in it.
 func inside() error {
 	err := kerneltest.Say(os.Getpid())
-	untilEnd()
+	kerneltest.UntilEnd()
 	return err
 }
 
@@ -65,7 +40,7 @@ func fillDescriptors() error {
 	for {
 		if _, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
 			err := kerneltest.Say(err.(unix.Errno))
-			untilEnd()
+			kerneltest.UntilEnd()
 			return err
 		}
 	}

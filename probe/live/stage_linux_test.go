@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func (s *stage) enter() {
 	id, err := netns.Self()
 	must(s.T, err)
 	s.netns = id
-	start(s.T, "inside", new(int)) // threads alone are not found
+	kerneltest.Start(s.T, "inside", new(int), func(*exec.Cmd) {}) // threads alone are not found
 	s.sysctl("net.ipv4.tcp_syn_retries", "1")
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel.h"
+#include "sockopt.h"
 
 enum { BPF_MAP_TYPE_SK_STORAGE = 24 };
 enum { BPF_SK_STORAGE_GET_F_CREATE = 1, BPF_F_CLONE = 1 << 9 };
@@ -18,15 +19,7 @@ enum {
 };
 enum { BPF_SOCK_OPS_STATE_CB_FLAG = 1 << 2 };
 
-enum {
-	SOL_SOCKET = 1,
-	SO_KEEPALIVE = 9,
-	TCP_KEEPIDLE = 4,
-	TCP_KEEPINTVL = 5,
-	TCP_KEEPCNT = 6,
-	TCP_USER_TIMEOUT = 18,
-	TCP_BPF_SOCK_OPS_CB_FLAGS = 1008,
-};
+enum { TCP_BPF_SOCK_OPS_CB_FLAGS = 1008 };
 
 struct bpf_sock {
 	__u32 bound_dev_if;

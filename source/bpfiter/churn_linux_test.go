@@ -38,7 +38,7 @@ func TestRootChurn(t *testing.T) {
 	// The other end of the churn runs elsewhere; this thread is in the namespace.
 	stop, ended := make(chan struct{}), make(chan error)
 	var ready bool
-	churner := start(t, "churn", &ready, func(*exec.Cmd) {})
+	churner := kerneltest.Start(t, "churn", &ready, func(*exec.Cmd) {})
 	go func() {
 		for {
 			fd, _, err := unix.Accept4(busy, unix.SOCK_CLOEXEC)
@@ -112,7 +112,7 @@ func TestRootChurn(t *testing.T) {
 		}
 	}
 	close(stop)
-	churner.end()
+	churner.End()
 	fd := newSocket(t, busyAt.Addr())
 	must(t, unix.Connect(fd, sockaddr(busyAt))) // wakes the acceptor
 	closed(t, fd)
@@ -125,7 +125,7 @@ func churn() error {
 		return err
 	}
 	over := make(chan struct{})
-	go func() { untilEnd(); close(over) }()
+	go func() { kerneltest.UntilEnd(); close(over) }()
 	for {
 		select {
 		case <-over:

@@ -21,10 +21,10 @@ import (
 )
 
 // inhabit starts a process in the test's namespace.
-func inhabit(t *testing.T) *actor {
+func inhabit(t *testing.T) *kerneltest.Actor {
 	t.Helper()
 	var ready bool
-	return start(t, "hold", &ready, func(*exec.Cmd) {})
+	return kerneltest.Start(t, "hold", &ready, func(*exec.Cmd) {})
 }
 
 // hold keeps what it has inherited.
@@ -32,7 +32,7 @@ func hold() error {
 	if err := kerneltest.Say(true); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 
@@ -94,7 +94,7 @@ func leaderless() error {
 			err = kerneltest.Say(inodes)
 		}
 		ready <- err
-		untilEnd()
+		kerneltest.UntilEnd()
 		os.Exit(0)
 	}()
 	if err := <-ready; err != nil {
@@ -130,7 +130,7 @@ func twins() error {
 	if err := kerneltest.Say(twin{int(pid), inodes}); err != nil {
 		return err
 	}
-	untilEnd()
+	kerneltest.UntilEnd()
 	return nil
 }
 
@@ -160,11 +160,11 @@ func TestRootHolders(t *testing.T) {
 			cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		}
 	}
-	child := start(t, "hold", &ready, inherited)
+	child := kerneltest.Start(t, "hold", &ready, inherited)
 	var orphaned []uint64
-	headless := start(t, "leaderless", &orphaned, func(*exec.Cmd) {})
+	headless := kerneltest.Start(t, "leaderless", &orphaned, func(*exec.Cmd) {})
 	var both twin
-	start(t, "twins", &both, func(*exec.Cmd) {})
+	kerneltest.Start(t, "twins", &both, func(*exec.Cmd) {})
 	until(t, "the main thread of the other process has ended", func() bool {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", headless.Process.Pid))
 		must(t, err)

@@ -78,7 +78,7 @@ func stageMPTCP(t *testing.T) (want map[tcpvet.State]uint32) {
 			f := os.NewFile(uintptr(dup), "listener")
 			defer f.Close()
 			var ready bool
-			start(t, "hold", &ready, func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, f) })
+			kerneltest.Start(t, "hold", &ready, func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, f) })
 		}
 		c, s := pair(t, l, at) // the server closes first
 		closed(t, s)
