@@ -29,6 +29,7 @@ const (
 	adoptVarReaderPidns    = "reader_pidns"
 	adoptVarRoom           = "room"
 	adoptVarSomeNamespaces = "some_namespaces"
+	adoptVarWanted         = "wanted"
 )
 
 // loadAdopt returns the embedded CollectionSpec for adopt.
@@ -98,6 +99,7 @@ type adoptVariableSpecs struct {
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
 	Room           *ebpf.VariableSpec `ebpf:"room"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
+	Wanted         *ebpf.VariableSpec `ebpf:"wanted"`
 }
 
 // adoptObjects contains all objects after they have been loaded into the kernel.
@@ -149,6 +151,7 @@ type adoptVariables struct {
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
 	Room           *ebpf.Variable `ebpf:"room"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`
+	Wanted         *ebpf.Variable `ebpf:"wanted"`
 }
 
 // adoptPrograms contains all programs after they have been loaded into the kernel.

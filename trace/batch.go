@@ -23,7 +23,7 @@ type holder struct {
 }
 
 // connLen is the size of struct conn in bpf/conn.h.
-const connLen = 80
+const connLen = 88
 
 // decodeKept reads the process of a struct conn, Nobody where none is noted with that
 // cookie.

@@ -32,6 +32,7 @@ const (
 	callsVarReaderAhead    = "reader_ahead"
 	callsVarReaderPidns    = "reader_pidns"
 	callsVarSomeNamespaces = "some_namespaces"
+	callsVarWanted         = "wanted"
 )
 
 // loadCalls returns the embedded CollectionSpec for calls.
@@ -104,6 +105,7 @@ type callsVariableSpecs struct {
 	ReaderAhead    *ebpf.VariableSpec `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.VariableSpec `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.VariableSpec `ebpf:"some_namespaces"`
+	Wanted         *ebpf.VariableSpec `ebpf:"wanted"`
 }
 
 // callsObjects contains all objects after they have been loaded into the kernel.
@@ -154,6 +156,7 @@ type callsVariables struct {
 	ReaderAhead    *ebpf.Variable `ebpf:"reader_ahead"`
 	ReaderPidns    *ebpf.Variable `ebpf:"reader_pidns"`
 	SomeNamespaces *ebpf.Variable `ebpf:"some_namespaces"`
+	Wanted         *ebpf.Variable `ebpf:"wanted"`
 }
 
 // callsPrograms contains all programs after they have been loaded into the kernel.

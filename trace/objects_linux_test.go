@@ -26,11 +26,11 @@ func TestRootObjects(t *testing.T) {
 		open func() (io.Closer, error)
 		want []string
 	}{
-		{"opens", traced(Options{Kinds: Opens, PassShare: -1}), []string{"changes"}},
-		{"owners", traced(Options{Kinds: Opens}), []string{"adopt", "changes"}},
-		{"calls that cannot be told", traced(Options{Kinds: Opens | Closes, Calls: true, PassShare: -1}), []string{"changes"}},
-		{"calls", traced(Options{Calls: true, PassShare: -1}), []string{"calls", "changes"}},
-		{"stacks", traced(Options{Kinds: Opens, Stacks: true, PassShare: -1}), []string{"changes", "stacks"}},
+		{"opens", traced(Options{Kinds: Opens, PassShare: -1}), []string{"changes", "sweep"}},
+		{"owners", traced(Options{Kinds: Opens}), []string{"adopt", "changes", "sweep"}},
+		{"calls that cannot be told", traced(Options{Kinds: Opens | Closes, Calls: true, PassShare: -1}), []string{"changes", "sweep"}},
+		{"calls", traced(Options{Calls: true, PassShare: -1}), []string{"calls", "changes", "sweep"}},
+		{"stacks", traced(Options{Kinds: Opens, Stacks: true, PassShare: -1}), []string{"changes", "stacks", "sweep"}},
 		{"leaks", func() (io.Closer, error) { return OpenStacks(StacksOptions{}) }, []string{"stacks"}},
 		{"counts", func() (io.Closer, error) { return OpenCounter(nil) }, []string{"tally"}},
 	} {
@@ -52,7 +52,7 @@ func loaded(t *testing.T) (objects []string) {
 	t.Helper()
 	object := make(map[string]string)
 	for name, load := range map[string]func() (*ebpf.CollectionSpec, error){
-		"changes": loadChanges, "tally": loadTally, "adopt": loadAdopt, "calls": loadCalls, "stacks": loadStacks,
+		"changes": loadChanges, "tally": loadTally, "adopt": loadAdopt, "calls": loadCalls, "stacks": loadStacks, "sweep": loadSweep,
 	} {
 		spec, err := load()
 		must(t, err)

@@ -1,6 +1,10 @@
 package trace
 
-import "github.com/tcpvet/tcpvet"
+import (
+	"slices"
+
+	"github.com/tcpvet/tcpvet"
+)
 
 // openers gives the stacks of what opened connections.
 type openers struct {
@@ -39,8 +43,16 @@ func (o *openers) of(cookie uint64) ([]tcpvet.Frame, error) {
 	if len(o.frames) >= mostRemembered {
 		clear(o.frames)
 	}
-	o.frames[opening.Stack] = frames
+	if o.read == nil || isRead(frames) {
+		o.frames[opening.Stack] = frames
+	}
 	return frames, nil
+}
+
+// isRead tells that something is known of each frame. Of others more may be known
+// later, as of a process that has just begun.
+func isRead(frames []tcpvet.Frame) bool {
+	return !slices.ContainsFunc(frames, func(f tcpvet.Frame) bool { return f.Module == "" && f.Symbol == "" })
 }
 
 func (o *openers) readable(p tcpvet.Process, k *Stack) []tcpvet.Frame {

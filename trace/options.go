@@ -35,8 +35,13 @@ type Options struct {
 	Frames Frames
 	Python func(tcpvet.Process) []byte
 
+	// Choose tells of an event, which lacks its stack yet, whether it is to have one: to
+	// read it takes the most time of all. Errno, Cause and Count of a failure may change
+	// until it is handed over. nil is all.
+	Choose func(*tcpvet.Event) bool
+
 	// Connections is how many are followed at once: 0 is 262,144. One takes about
-	// 200 bytes of the kernel's memory; a quarter have a place of 80 bytes each from
+	// 200 bytes of the kernel's memory; a quarter have a place of 88 bytes each from
 	// the start, which is found by the low bits of a socket's cookie. What finds no
 	// room, as it may from three quarters on, is told all the same, as far as it can
 	// be without what was before: see Stats.
@@ -70,8 +75,9 @@ const (
 // Stats say how a trace goes.
 type Stats struct {
 	Events     uint64 // handed over, EventLost apart
-	Lost       uint64 // not seen, as the ring had no room: each is in an EventLost too
+	Lost       uint64 // not seen, as the ring had no room or the kernel passed a change over: each is in an EventLost too
 	Unfollowed uint64 // connections that were not followed for lack of room
+	Swept      uint64 // ends that the kernel passed over, found later; those that were to be told are in Lost
 	Passes     uint64 // over the descriptors of all processes, to learn who holds what
 	Lookups    uint64 // of connections whose process was not in the record
 	Adopted    uint64 // sockets whose process such a pass found

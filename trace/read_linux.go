@@ -122,12 +122,6 @@ func (t *Tracer) tell() error {
 		t.batch.name(r)
 		e := &r.event
 		e.Comm, e.Container = t.names.of(e.Process, r.comm)
-		if t.stacks != nil {
-			var err error
-			if e.Stack, err = t.stacks.of(e.Cookie); err != nil {
-				return err
-			}
-		}
 		if err := r.events(t.clock.time(r.at), t.pass); err != nil {
 			return err
 		}
@@ -135,8 +129,14 @@ func (t *Tracer) tell() error {
 	return nil
 }
 
-// pass folds failures.
+// pass gives events their stack and folds failures.
 func (t *Tracer) pass(e *tcpvet.Event) error {
+	if t.stacks != nil && (t.options.Choose == nil || t.options.Choose(e)) {
+		var err error
+		if e.Stack, err = t.stacks.of(e.Cookie); err != nil {
+			return err
+		}
+	}
 	if e.Kind == tcpvet.EventFail {
 		return t.fold.add(e)
 	}
@@ -160,7 +160,7 @@ func (t *Tracer) tellLost() error {
 }
 
 // lost gives how many records there was no room for, and how many changes no program
-// saw, as the processor was at another.
+// saw: as the processor was at another, or as a sweep found.
 func (t *Tracer) lost() (uint64, error) {
 	lost, err := t.count(countLost)
 	if err != nil {
@@ -180,6 +180,7 @@ const (
 	countNoRoom
 	countBetween
 	countDisplaced
+	countUnseen
 )
 
 // count reads one of the counts.

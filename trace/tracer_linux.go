@@ -20,8 +20,9 @@ type Tracer struct {
 	objects changesObjects
 	closers []io.Closer // the last first
 	ring    *ring
-	adopter *adopter // nil where there is none
-	stacks  *openers // nil for none
+	adopter *adopter     // nil where there is none
+	stacks  *openers     // nil for none
+	sweeper *connSweeper // nil where there is none
 	missing []tcpvet.Gap
 	counts  *ebpf.Memory
 	places  *ebpf.Memory
@@ -102,6 +103,11 @@ func (t *Tracer) attach(s *shared) error {
 		t.closers = append(t.closers, l)
 	}
 	var err error
+	if t.sweeper, err = openConnSweeper(s, t.places, t.options.places()); err != nil {
+		t.missing = append(t.missing, gap("closes that the kernel passed over", err))
+	} else {
+		t.closers = append(t.closers, t.sweeper)
+	}
 	if t.options.PassShare < 0 {
 		return nil
 	}
@@ -149,6 +155,9 @@ func (t *Tracer) Run(ctx context.Context, yield func(*tcpvet.Event) error) error
 		if err := t.drain(); err != nil {
 			return err
 		}
+		if err := t.sweep(ended != nil); err != nil {
+			return err
+		}
 		if ended != nil {
 			return errors.Join(t.fold.flush(), ended)
 		}
@@ -169,6 +178,9 @@ func (t *Tracer) Stats() Stats {
 	s := t.account
 	if n, err := t.count(countNoRoom); err == nil {
 		s.Unfollowed = n
+	}
+	if n, err := t.count(countUnseen); err == nil {
+		s.Swept = n
 	}
 	if t.adopter != nil {
 		s.Passes, s.Adopted = t.adopter.passes, t.adopter.found

@@ -38,7 +38,7 @@ func (t *tracing) follow(asked context.Context) error {
 	if t.stacks {
 		named = newSymbols()
 		defer named.Close()
-		o.Frames, o.Python = named.frames, named.PythonLayout
+		o.Frames, o.Python, o.Choose = named.frames, named.PythonLayout, t.choice.has
 	}
 	tracer, err := trace.Open(o)
 	if err != nil {
@@ -153,6 +153,9 @@ func (t *tracing) remember() (end func()) {
 func (t *tracing) tellBegin() { fmt.Fprintln(t.stdio.Err, "tracing; Ctrl-C ends") }
 
 func (t *tracing) tellUnfollowed(st trace.Stats) {
+	if st.Swept > 0 {
+		fmt.Fprintf(t.stdio.Err, "not seen: %s, which the kernel passed over\n", vet.Counted(st.Swept, "close"))
+	}
 	if st.Unfollowed > 0 {
 		warnGaps(t.stdio.Err, []tcpvet.Gap{{
 			What: "what was before", Where: vet.Counted(st.Unfollowed, "connection"), Err: "too many were open at once to follow each: times and who closed first are not known of these",

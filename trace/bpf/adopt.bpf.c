@@ -25,7 +25,7 @@ static __always_inline bool is_connected(__u8 state) { return was_open(state) ||
 // begin_with follows a connection that was there before: in the table, as it may last.
 static __always_inline bool begin_with(struct sock *sk, __u64 cookie, const struct who *who)
 {
-	struct conn c = {.who = *who, .keep = KEPT};
+	struct conn c = {.who = *who, .keep = KEPT, .socket = (__u64)sk};
 
 	if (!is_connected(sk->__sk_common.skc_state) || !in_view(netns_of(&sk->__sk_common)))
 		return false;

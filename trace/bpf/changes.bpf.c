@@ -5,7 +5,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-volatile const __u32 wanted; // kinds of events
 volatile const bool calls_too;
 
 enum { PORTS_EXHAUSTED = 1, TUPLE_EXISTS = 4 }; // tcpvet.Cause
@@ -49,6 +48,11 @@ static __always_inline void follow(struct change *h)
 	struct conn *c = h->conn;
 
 	if (h->to == TCP_SYN_SENT) {
+		if (c->changed) { // it was connected before, the end of which was not seen
+			count_unseen(is_attempt(c));
+			c->opened = c->close_wait = c->changed = 0;
+			c->first = FIRST_UNKNOWN;
+		}
 		c->began = h->now;
 		c->fixed = sk->__sk_common.skc_num != 0;
 	}
@@ -227,6 +231,7 @@ static __always_inline void changed(struct sock *sk, int from, int to, bool betw
 	h.conn = conn_of(h.cookie, from, to, between);
 	if (!h.conn)
 		return;
+	h.conn->socket = (__u64)sk;
 	h.kinds = kinds_of(from, to, h.conn);
 	follow(&h);
 	if (h.own) {

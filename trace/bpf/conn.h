@@ -4,6 +4,8 @@
 
 #include "who.h"
 
+volatile const __u32 wanted; // kinds of events
+
 enum { FREE, BUSY, KEPT };
 
 struct conn {
@@ -17,6 +19,7 @@ struct conn {
 	__u8 role, first;
 	__u8 fixed; // its local port was chosen before connect()
 	__u8 pad;
+	__u64 socket; // its address
 };
 
 // The kernel numbers cookies in turn, so that those of connections which do not last
@@ -75,6 +78,18 @@ static __always_inline void free_place(struct conn *c)
 {
 	__builtin_memset((void *)c + sizeof c->cookie, 0, sizeof *c - sizeof c->cookie);
 	__sync_lock_test_and_set(&c->cookie, 0);
+}
+
+// is_attempt tells a connection that is not open yet.
+static __always_inline bool is_attempt(const struct conn *c) { return c->began && !c->opened; }
+
+// count_unseen counts the end of a connection that no program saw: it is lost where it
+// was to be told.
+static __always_inline void count_unseen(bool was_attempt)
+{
+	count(UNSEEN);
+	if (wanted & ((was_attempt ? FAIL : CLOSE) | STATE))
+		count(LOST);
 }
 
 // keep_who notes the process with the connection of that cookie. Two may come at once,

@@ -56,10 +56,11 @@ struct {
 
 // What happened to no record. Adding is atomic: these are rare.
 enum {
-	LOST,     // records that the ring had no room for
+	LOST,     // records that the ring had no room for, or that no program made
 	NO_ROOM,  // connections that the table had no room for
 	BETWEEN,  // changes that came while the processor was at another: not lost
 	DISPLACED, // connections that went into the table, not to a place
+	UNSEEN,   // ends that no program saw, found later
 	COUNTS
 };
 

@@ -257,7 +257,7 @@ int sweep(void *ctx)
 		if (!cookie)
 			break;
 		struct opening *o = bpf_map_lookup_elem(&openings, &cookie);
-		if (o && now - o->at > settled && is_over((struct sock *)o->socket, cookie) && !bpf_map_delete_elem(&openings, &cookie))
+		if (o && o->at + settled < now && is_over((struct sock *)o->socket, cookie) && !bpf_map_delete_elem(&openings, &cookie))
 			counts.swept++;
 	}
 	return 0;
