@@ -3,7 +3,6 @@ package run
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -12,22 +11,7 @@ import (
 
 // MissingError says why nothing can be given to new sockets here: each thing that is
 // missing, by name.
-type MissingError struct {
-	Needs []string // "CAP_BPF", "a mounted cgroup 2 hierarchy", ...
-	Err   error    // what the kernel answered, nil where nothing was asked of it
-}
-
-// Error names what is missing.
-func (e *MissingError) Error() string {
-	msg := "needs " + strings.Join(e.Needs, " and ")
-	if e.Err != nil {
-		msg += ": " + e.Err.Error()
-	}
-	return msg
-}
-
-// Unwrap gives the kernel's own answer.
-func (e *MissingError) Unwrap() error { return e.Err }
+type MissingError = kernel.MissingError
 
 // Probe tells what is missing: nil for nothing, a *MissingError, or another error
 // where that could not be told. Nothing is loaded.

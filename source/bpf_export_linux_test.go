@@ -18,7 +18,7 @@ func OpenFrom(files uint64) (Source, error) {
 // WithoutBPF makes this process believe that the kernel lacks what the iterators
 // need, until the function that it gives is called.
 func WithoutBPF(missing string) (undo func()) {
-	probeBPF = func() error { return &bpfiter.MissingError{Needs: []string{missing}} }
+	probeBPF = func() error { return &bpfiter.MissingError{Doing: "count by BPF", Needs: []string{missing}} }
 	return func() { probeBPF = bpfiter.Probe }
 }
 

@@ -29,9 +29,9 @@ func openCalls(s *shared) (io.Closer, error) {
 	ids, err := kernel.TracepointIDs("syscalls", names...)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		return nil, &MissingError{Needs: []string{"tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)"}, Err: err}
+		return nil, &MissingError{Doing: "trace", Needs: []string{"tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)"}, Err: err}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return nil, &MissingError{Needs: []string{needTracefs}, Err: err}
+		return nil, &MissingError{Doing: "trace", Needs: []string{needTracefs}, Err: err}
 	case err != nil:
 		return nil, err
 	}

@@ -11,22 +11,7 @@ import (
 
 // MissingError says why the kernel cannot be traced here, or not in full: each thing
 // that is missing, by name.
-type MissingError struct {
-	Needs []string // "CAP_BPF", "CAP_PERFMON", "BTF (/sys/kernel/btf/vmlinux)", ...
-	Err   error    // what the kernel answered, nil where nothing was asked of it
-}
-
-// Error names what is missing.
-func (e *MissingError) Error() string {
-	msg := "trace: needs " + strings.Join(e.Needs, " and ")
-	if e.Err != nil {
-		msg += ": " + e.Err.Error()
-	}
-	return msg
-}
-
-// Unwrap gives the kernel's own answer.
-func (e *MissingError) Unwrap() error { return e.Err }
+type MissingError = kernel.MissingError
 
 var (
 	states    = kernel.Need{Name: "BPF programs at inet_sock_set_state (Linux 5.8)", Probe: kernel.BPFStates}
@@ -43,7 +28,7 @@ func lacks(more ...kernel.Need) error {
 	case err != nil:
 		return fmt.Errorf("trace: %w", err)
 	case len(needs) > 0:
-		return &MissingError{Needs: needs, Err: because}
+		return &MissingError{Doing: "trace", Needs: needs, Err: because}
 	}
 	return nil
 }

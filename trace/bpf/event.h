@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "ends.h"
 #include "view.h"
 
 enum { OPEN = 1, FAIL = 2, STATE = 4, CLOSE = 8 }; // a record may be several at once
@@ -102,21 +103,7 @@ static __always_inline void tell(struct event *e) { bpf_ringbuf_submit(e, BPF_RB
 
 static __always_inline void fill_ends(struct event *e, struct sock_common *c)
 {
-	if (c->skc_family == AF_INET6) {
-		e->local[0] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
-		e->local[1] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
-		e->local[2] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
-		e->local[3] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
-		e->remote[0] = c->skc_v6_daddr.in6_u.u6_addr32[0];
-		e->remote[1] = c->skc_v6_daddr.in6_u.u6_addr32[1];
-		e->remote[2] = c->skc_v6_daddr.in6_u.u6_addr32[2];
-		e->remote[3] = c->skc_v6_daddr.in6_u.u6_addr32[3];
-	} else {
-		e->local[0] = e->local[1] = e->remote[0] = e->remote[1] = 0;
-		e->local[2] = e->remote[2] = __builtin_bswap32(0xffff);
-		e->local[3] = c->skc_rcv_saddr;
-		e->remote[3] = c->skc_daddr;
-	}
+	fill_addresses(e->local, e->remote, c);
 	e->rport = __builtin_bswap16(c->skc_dport);
 }
 

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "ends.h"
 #include "kernel.h"
 
 enum {
@@ -66,21 +67,7 @@ static __always_inline __u32 until(unsigned long expires)
 static __always_inline void fill_ends(struct record *r, struct sock_common *c)
 {
 	r->family = c->skc_family;
-	if (r->family == AF_INET6) {
-		r->local[0] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
-		r->local[1] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
-		r->local[2] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
-		r->local[3] = c->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
-		r->remote[0] = c->skc_v6_daddr.in6_u.u6_addr32[0];
-		r->remote[1] = c->skc_v6_daddr.in6_u.u6_addr32[1];
-		r->remote[2] = c->skc_v6_daddr.in6_u.u6_addr32[2];
-		r->remote[3] = c->skc_v6_daddr.in6_u.u6_addr32[3];
-	} else {
-		r->local[0] = r->local[1] = r->remote[0] = r->remote[1] = 0;
-		r->local[2] = r->remote[2] = __builtin_bswap32(0xffff);
-		r->local[3] = c->skc_rcv_saddr;
-		r->remote[3] = c->skc_daddr;
-	}
+	fill_addresses(r->local, r->remote, c);
 	r->lport = c->skc_num;
 	r->rport = __builtin_bswap16(c->skc_dport);
 	r->iface = c->skc_bound_dev_if;
