@@ -21,7 +21,7 @@ import (
 // What is missing is named, and what it needs is said apart.
 func TestMissing(t *testing.T) {
 	because := &kernel.Unsupported{Feature: "it"}
-	err := error(&MissingError{Needs: []string{"CAP_BPF", "CAP_PERFMON"}, Err: because})
+	err := error(&MissingError{Doing: "trace", Needs: []string{"CAP_BPF", "CAP_PERFMON"}, Err: because})
 	if want := "trace: needs CAP_BPF and CAP_PERFMON: find it: kernel lacks it"; err.Error() != want || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %q, want %q", err, want)
 	}
