@@ -57,8 +57,15 @@ var house = map[string]room{
 	"manual":         {may: ". vet", pure: true, std: "io io/fs", tests: "rules rules/*"},
 
 	// A verdict is judged from values; what they are measured by is apart.
-	"probe":      {may: ". vet", pure: true, tests: "manual rules"},
-	"probe/live": {may: ". netns probe source source/procfs", mod: sys + links + "golang.org/x/net"},
+	"probe":        {may: ". vet", pure: true, tests: "manual rules"},
+	"probe/live":   {may: ". netns probe source source/procfs", mod: sys + links + "golang.org/x/net"},
+	"probe/server": {may: "probe", mod: sys + "golang.org/x/net"},
+	"probe/path":   {may: ". probe", mod: sys, tests: "lab"},
+
+	// What programs link: no more than the standard library, x/sys and x/time.
+	"internal/opened": {mod: sys},
+	"keepalive":       {may: "internal/opened source/procfs", mod: sys + "golang.org/x/time"},
+	"leaktest":        {may: "internal/opened", mod: sys, tests: "keepalive"},
 
 	"report":        {may: ". capture vet manual probe report/jsonv1", pure: true, std: "io", tests: "rules source/fold capture/recording"},
 	"report/jsonv1": {may: ". vet probe", pure: true, std: "io", json: true},
@@ -69,7 +76,7 @@ var house = map[string]room{
 
 	"internal/kernel":     {mod: sys},
 	"internal/kerneltest": {may: "internal/kernel", mod: sys},
-	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns owner probe probe/live remedy report report/jsonv1 rules run source source/* store trace trace/* vet internal/kernel",
+	"internal/cli": {may: ". capture capture/* filter lab lab/scenarios manual netns owner probe probe/* remedy report report/jsonv1 rules run source source/* store trace trace/* vet internal/kernel",
 		mod: sys + "github.com/spf13/cobra github.com/spf13/pflag"},
 	"cmd/tcpvet":    {may: "internal/cli", tests: ". rules manual lab lab/scenarios"},
 	"docs/generate": {may: "internal/cli manual rules", mod: "github.com/spf13/cobra"},
