@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,9 +110,17 @@ func (r *repo) inGit() bool {
 
 // vet looks at every module.
 func (r *repo) vet(ctx context.Context) error {
-	_, err1 := r.output(ctx, "go", "vet", "-tags", "soak", "./...")
-	_, err2 := r.output(ctx, "go", "-C", "tools", "vet", "./...")
-	return errors.Join(err1, err2)
+	_, err := r.output(ctx, "go", "vet", "-tags", "soak", "./...")
+	errs := []error{err}
+	nested, err := r.nested()
+	if err != nil {
+		return err
+	}
+	for _, dir := range nested {
+		_, err := r.output(ctx, "go", "-C", dir, "vet", "./...")
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func (r *repo) staticcheck(ctx context.Context) error {
@@ -120,25 +129,71 @@ func (r *repo) staticcheck(ctx context.Context) error {
 	if _, err := r.output(ctx, "go", "-C", "tools", "build", "-o", bin, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
 		return err
 	}
-	_, err1 := r.output(ctx, bin, "./...")
-	cmd := r.command(ctx, bin, "./...")
-	cmd.Dir = filepath.Join(r.root, "tools")
-	out, err2 := cmd.CombinedOutput()
-	if err2 != nil {
-		err2 = fmt.Errorf("staticcheck of tools: %w\n%s", err2, out)
+	_, err := r.output(ctx, bin, "./...")
+	errs := []error{err}
+	nested, err := r.nested()
+	if err != nil {
+		return err
 	}
-	return errors.Join(err1, err2)
-}
-
-// build compiles everything as it is released: static, for both architectures.
-func (r *repo) build(ctx context.Context) error {
-	for _, arch := range []string{"amd64", "arm64"} {
-		cmd := r.command(ctx, "go", "build", "-trimpath", "./...")
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	for _, dir := range nested {
+		cmd := r.command(ctx, bin, "./...")
+		cmd.Dir = filepath.Join(r.root, dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build for %s: %w\n%s", arch, err, out)
+			errs = append(errs, fmt.Errorf("staticcheck of %s: %w\n%s", dir, err, out))
 		}
 	}
-	r.said = "amd64 arm64"
+	return errors.Join(errs...)
+}
+
+// portable are the folders of the main module that run on other systems than Linux
+// too: what programs link.
+var portable = []string{"./keepalive", "./leaktest"}
+
+// build compiles everything as it is released: static, for both architectures. What
+// programs link, its tests included, is looked at as the other systems compile it.
+func (r *repo) build(ctx context.Context) error {
+	for _, arch := range []string{"amd64", "arm64"} {
+		if err := r.compile(ctx, "linux", arch, "build", "-trimpath", "./..."); err != nil {
+			return err
+		}
+	}
+	r.said = "linux: amd64 arm64"
+	for _, system := range []string{"darwin", "windows"} {
+		if err := r.compile(ctx, system, "arm64", append([]string{"vet"}, portable...)...); err != nil {
+			return err
+		}
+		r.said += "; " + system + ": " + strings.Join(portable, " ")
+	}
 	return nil
+}
+
+// compile runs a go command for a system and an architecture, without a C compiler.
+func (r *repo) compile(ctx context.Context, system, arch string, args ...string) error {
+	cmd := r.command(ctx, "go", args...)
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s for %s/%s: %w\n%s", args[0], system, arch, err, out)
+	}
+	return nil
+}
+
+// nested lists the folders of the other modules of the repository.
+func (r *repo) nested() (dirs []string, err error) {
+	err = filepath.WalkDir(r.root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.Name() != "go.mod" || filepath.Dir(path) == filepath.Clean(r.root):
+			return nil
+		}
+		dir, err := filepath.Rel(r.root, filepath.Dir(path))
+		dirs = append(dirs, filepath.ToSlash(dir))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list modules: %w", err)
+	}
+	return dirs, nil
 }

@@ -17,10 +17,15 @@ func (r *repo) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		r.goTest(ctx, append([]string{"-count=1"}, pkgs...)...),
-		r.goTest(ctx, "-C", "tools", "-count=1", "./..."),
-	)
+	errs := []error{r.goTest(ctx, append([]string{"-count=1"}, pkgs...)...)}
+	nested, err := r.nested()
+	if err != nil {
+		return err
+	}
+	for _, dir := range nested {
+		errs = append(errs, r.goTest(ctx, "-C", dir, "-count=1", "./..."))
+	}
+	return errors.Join(errs...)
 }
 
 // race runs the tests of packages that start goroutines or share memory, with the
@@ -107,10 +112,17 @@ func (r *repo) concurrent(ctx context.Context) (pkgs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	nested, err := r.nested()
+	if err != nil {
+		return nil, err
+	}
+	others := func(f string) bool {
+		return slices.ContainsFunc(nested, func(dir string) bool { return strings.HasPrefix(f, dir+"/") })
+	}
 	seen := map[string]bool{}
 	for _, f := range files {
 		dir := "./" + filepath.ToSlash(filepath.Dir(f))
-		if seen[dir] || slices.Contains(staged, dir) || strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "tools/") || strings.Contains(f, "testdata/") {
+		if seen[dir] || slices.Contains(staged, dir) || strings.HasSuffix(f, "_test.go") || others(filepath.ToSlash(f)) || strings.Contains(f, "testdata/") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(r.root, f))

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,5 +124,36 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose(known, []string{"d"}); err == nil {
 		t.Error("an unknown phase passes")
+	}
+}
+
+// The tests of a module inside run with its own go.mod, and once.
+func TestNested(t *testing.T) {
+	inner := "package inner\nimport \"testing\"\nfunc TestInner(t *testing.T) { %s }\n"
+	r := module(t, map[string]string{
+		"a/a_test.go":           "package a\nimport \"testing\"\nfunc TestOuter(*testing.T) {}\n",
+		"b/inner/go.mod":        "module inner\n\ngo 1.26.0\n",
+		"b/inner/inner.go":      "package inner\nimport \"sync\"\nvar M sync.Mutex\n",
+		"b/inner/inner_test.go": fmt.Sprintf(inner, "t.Error(M.TryLock())"),
+		"a/testdata/m/go.mod":   "module m\n",
+	})
+	if got, err := r.nested(); err != nil || !slices.Equal(got, []string{"b/inner"}) {
+		t.Errorf("modules %q, %v, want b/inner", got, err)
+	}
+	if pkgs, err := r.concurrent(t.Context()); err != nil || len(pkgs) != 0 {
+		t.Errorf("concurrent %q, %v, want none: the other module is not of the main one's packages", pkgs, err)
+	}
+	if err := errors.Join(r.test(t.Context()), r.vet(t.Context())); err != nil {
+		t.Error(err)
+	}
+	var ran []string
+	for k := range r.results {
+		if k.test != "" { // else it is the package's own result
+			ran = append(ran, k.test)
+		}
+	}
+	slices.Sort(ran)
+	if !slices.Equal(ran, []string{"TestInner", "TestOuter"}) {
+		t.Errorf("ran %q", ran)
 	}
 }
