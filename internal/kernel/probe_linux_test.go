@@ -176,7 +176,7 @@ func TestProbesLeaveNothing(t *testing.T) {
 	before := descriptors()
 	for range 3 {
 		for _, probe := range []func() error{kernel.UserNamespaces, kernel.NetNamespaces, kernel.SockDiag,
-			kernel.SockDiagBothFamilies, kernel.BoundInactive, kernel.IPv6, kernel.CgroupV2, kernel.BTF, kernel.BPFIterators,
+			kernel.SockDiagBothFamilies, kernel.SockDestroy, kernel.BoundInactive, kernel.IPv6, kernel.CgroupV2, kernel.BTF, kernel.BPFIterators,
 			kernel.BPFMaps, kernel.BPFReadsMemory} {
 			probe()
 		}

@@ -10,40 +10,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tracefsPlaces are where tracefs is mounted, if it is (Documentation/trace/ftrace.rst).
-var tracefsPlaces = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
+// Where tracefs is mounted, if it is (Documentation/trace/ftrace.rst). A look into the
+// second mounts it, where debugfs is: so that one comes last.
+const (
+	tracefsPlace = "/sys/kernel/tracing/"
+	debugfsPlace = "/sys/kernel/debug/tracing/"
+)
 
 // TracepointIDs gives the numbers by which perf_event_open(2) knows the tracepoints
 // of a group, in the order of their names. Tracefs lists them. Where it is not
 // mounted, or not for this user to read, an instance that is mounted nowhere is
 // read, which goes with its descriptor: that needs CAP_SYS_ADMIN, and
-// CAP_DAC_READ_SEARCH of all but root.
+// CAP_DAC_READ_SEARCH of all but root. What is left is the place in debugfs.
 //
 // A kernel without them is an *Unsupported; any other error could be mended by a
 // privilege.
 func TracepointIDs(group string, names ...string) ([]uint64, error) {
-	var err error
-	for _, place := range tracefsPlaces {
-		var ids []uint64
-		if ids, err = tracepointIDs(unix.AT_FDCWD, place+"/", group, names); err == nil {
-			return ids, nil
-		}
+	ids, err := tracepointIDs(unix.AT_FDCWD, tracefsPlace, group, names)
+	if err == nil {
+		return ids, nil
 	}
 	fs, mountErr := detachedTracefs()
+	if mountErr == nil {
+		defer unix.Close(fs)
+		ids, err := tracepointIDs(fs, "", group, names)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, &Unsupported{Feature: "tracepoints of " + group, Err: err}
+		}
+		return ids, err
+	}
+	ids, debugErr := tracepointIDs(unix.AT_FDCWD, debugfsPlace, group, names)
 	switch {
+	case debugErr == nil:
+		return ids, nil
 	case errors.Is(mountErr, errors.ErrUnsupported):
 		return nil, mountErr
-	case mountErr != nil && errors.Is(err, os.ErrPermission):
+	case errors.Is(debugErr, os.ErrPermission):
+		return nil, fmt.Errorf("read tracepoints of %s: %w", group, debugErr)
+	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("read tracepoints of %s: %w", group, err)
-	case mountErr != nil:
-		return nil, fmt.Errorf("read tracepoints of %s: %w", group, mountErr)
 	}
-	defer unix.Close(fs)
-	ids, err := tracepointIDs(fs, "", group, names)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, &Unsupported{Feature: "tracepoints of " + group, Err: err}
-	}
-	return ids, err
+	return nil, fmt.Errorf("read tracepoints of %s: %w", group, mountErr)
 }
 
 // detachedTracefs gives a descriptor of tracefs' root, mounted nowhere.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,50 @@ func TestRootTracepointIDs(t *testing.T) {
 	}
 }
 
+// debugfsAlone gives the thread, which ends with the test, mounts of its own, with debugfs
+// and without tracefs.
+func debugfsAlone(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlock
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	for unix.Unmount("/sys/kernel/tracing", unix.MNT_DETACH) == nil {
+	}
+	if err := unix.Mount("debugfs", "/sys/kernel/debug", "debugfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Where debugfs alone is mounted, its place for tracefs is not looked into: that would
+// mount one there.
+func TestRootTracepointIDsMountsNothing(t *testing.T) {
+	kerneltest.Root(t)
+	want, err := kernel.TracepointIDs("syscalls", "sys_exit_connect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	debugfsAlone(t)
+	mounts := func() string {
+		b, err := os.ReadFile("/proc/thread-self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	before := mounts()
+	got, err := kernel.TracepointIDs("syscalls", "sys_exit_connect")
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	if after := mounts(); after != before {
+		t.Errorf("mounts were\n%s and are\n%s", before, after)
+	}
+}
+
 func TestRootTracepointIDsUnknown(t *testing.T) {
 	kerneltest.Root(t)
 	if ids, err := kernel.TracepointIDs("syscalls", "sys_exit_connect", "sys_exit_teleport"); !errors.Is(err, errors.ErrUnsupported) {
@@ -56,16 +101,32 @@ func TestRootTracepointIDsUnknown(t *testing.T) {
 func TestRootTracepointIDsForbidden(t *testing.T) {
 	kerneltest.Root(t)
 	runtime.LockOSThread() // and never unlock: the thread ends with the test
-	const nobody = 65534
-	// The call itself, for this thread alone; the capabilities go with it.
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
-		t.Fatal(errno)
-	}
+	becomeNobody(t)
 	want := unix.EPERM
 	if mounts, err := os.ReadFile("/proc/self/mounts"); err != nil || strings.Contains(string(mounts), " /sys/kernel/debug ") {
 		want = unix.EACCES
 	}
 	if _, err := kernel.TracepointIDs("syscalls", "sys_exit_connect"); !errors.Is(err, want) || errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("as nobody: %v, want %v", err, want)
+	}
+}
+
+// Debugfs is root's alone, and the error names the file that may not be read.
+func TestRootTracepointIDsForbiddenDebugfs(t *testing.T) {
+	kerneltest.Root(t)
+	debugfsAlone(t)
+	becomeNobody(t)
+	if _, err := kernel.TracepointIDs("syscalls", "sys_exit_connect"); !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "/sys/kernel/debug/tracing/events/syscalls/sys_exit_connect/id") {
+		t.Errorf("as nobody: %v", err)
+	}
+}
+
+// becomeNobody makes the thread another user's. The capabilities go with it.
+func becomeNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	// The call itself, for this thread alone.
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
+		t.Fatal(errno)
 	}
 }

@@ -9,6 +9,7 @@
 package kernel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -17,12 +18,13 @@ import (
 type Unsupported struct {
 	Feature string // "state filter for bound sockets"
 	Since   string // the first Linux release that has it: "6.8"; "" where the build or the settings decide, not the age
+	Lack    string // what is the matter where it is not the kernel: "none is mounted"; "" for the kernel
 	Err     error  // what the kernel answered, nil where its answer was an omission
 }
 
 // Error names the feature and what would bring it.
 func (u *Unsupported) Error() string {
-	msg := "find " + u.Feature + ": kernel lacks it"
+	msg := "find " + u.Feature + ": " + cmp.Or(u.Lack, "kernel lacks it")
 	if u.Since != "" {
 		msg += fmt.Sprintf(" (Linux %s has it)", u.Since)
 	}
