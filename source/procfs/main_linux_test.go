@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 		"leader":    leaderExits,
 		"scan":      scanAndTell,
 		"container": insideContainer,
-		"hidden":    scanHidden,
+		"hidden":    func() error { return hidden(func(tcpvet.Process) error { return scanAndTell() }) },
+		"unread":    func() error { return hidden(readAndTell) },
 	})
 }
 
@@ -67,10 +68,9 @@ func scanAndTell() error {
 	}{gaps, len(h.procs)})
 }
 
-// scanHidden is the first process of a PID namespace, where procfs is mounted
-// with hidepid and another process is root's. It prints the gaps of a scan by
-// another user.
-func scanHidden() error {
+// hidden is the first process of a PID namespace, where procfs is mounted with
+// hidepid and another process is root's. as is what another user does there.
+func hidden(as func(other tcpvet.Process) error) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -87,11 +87,29 @@ func scanHidden() error {
 	}
 	defer other.Wait()
 	defer in.Close()
+	p, _, err := FS{}.Descriptors(int32(other.Process.Pid))
+	if err != nil {
+		return err
+	}
 	const nobody = 65534
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		return err
 	}
-	return scanAndTell()
+	return as(p)
+}
+
+// readAndTell tells of which errors it meets as it reads a process, and one that there
+// is not.
+func readAndTell(p tcpvet.Process) error {
+	said := make(map[string][]bool)
+	for name, p := range map[string]tcpvet.Process{"other": p, "none": {PID: 1 << 21, Start: 1}, "special": tcpvet.Unseen} {
+		_, info := FS{}.ProcessInfo(p)
+		_, handles := FS{}.Handles(p, unix.SIGPIPE)
+		for _, err := range []error{info, handles} {
+			said[name] = append(said[name], errors.Is(err, ErrHidden), errors.Is(err, ErrEnded))
+		}
+	}
+	return kerneltest.Say(said)
 }
 
 // listen opens a listener on 127.0.0.1 that nothing of Go's knows.

@@ -3,6 +3,7 @@ package procfs
 import (
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,5 +62,24 @@ func TestRootScanHoldersHidden(t *testing.T) {
 				t.Errorf("gap %+v, want %+v", g, want)
 			}
 		})
+	}
+}
+
+// A process that hidepid hides has not ended.
+func TestRootProcessHidden(t *testing.T) {
+	kerneltest.Root(t)
+	var said map[string][]bool
+	kerneltest.Play(t, "unread", &said, func(c *exec.Cmd) {
+		c.Env = append(c.Env, "HIDEPID=2")
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	})
+	for name, want := range map[string][]bool{
+		"other":   {true, false, true, false},
+		"none":    {false, true, false, true},
+		"special": {false, true, false, true},
+	} {
+		if got := said[name]; !slices.Equal(got, want) {
+			t.Errorf("%s is hidden, ended: %v, want %v", name, got, want)
+		}
 	}
 }

@@ -43,8 +43,8 @@ type Processes struct {
 // value; Descriptors and Sockets are not read here but by ScanHolders. Args
 // are cut at 4 KB. UID is the effective one.
 //
-// The error is ErrEnded where p has ended, or its PID belongs to a process
-// with another start time.
+// The error wraps ErrEnded where p has ended, or its PID belongs to a process with
+// another start time, and ErrHidden where procfs does not show it.
 func (ps *Processes) Info(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
 	if ps.buf == nil {
 		ps.buf = make([]byte, 64<<10)
@@ -65,7 +65,7 @@ func (ps *Processes) Info(p tcpvet.Process) (tcpvet.ProcessInfo, error) {
 	// the start time vouches for all that is read below it.
 	d, err := openDir(root, name)
 	if err != nil {
-		return fail(err)
+		return fail(ps.FS.unopened(p.PID, err))
 	}
 	defer d.close()
 	b, err := d.read("stat", ps.buf)

@@ -32,7 +32,7 @@ func parseHandled(b []byte, sig syscall.Signal) (handled, ok bool) {
 
 // Handles tells whether a process ignores the signal or has a handler for it, so that
 // it does not meet the signal's default. The error wraps ErrEnded where p has ended, or
-// its PID belongs to another by now.
+// its PID belongs to another by now, and ErrHidden where procfs does not show it.
 func (fs FS) Handles(p tcpvet.Process, sig syscall.Signal) (bool, error) {
 	name := strconv.Itoa(int(p.PID))
 	fail := func(err error) (bool, error) {
@@ -48,7 +48,7 @@ func (fs FS) Handles(p tcpvet.Process, sig syscall.Signal) (bool, error) {
 	defer root.close()
 	d, err := openDir(root, name)
 	if err != nil {
-		return fail(err)
+		return fail(fs.unopened(p.PID, err))
 	}
 	defer d.close()
 	buf := make([]byte, 16<<10)
