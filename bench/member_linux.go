@@ -14,6 +14,9 @@ import (
 // member is a process that makes part of a population, says so by a line, and
 // keeps it until its standard input ends.
 func member(args []string) error {
+	if args[0] == requestsWord {
+		return makeRequests()
+	}
 	var made []int
 	err := func() (err error) {
 		switch {

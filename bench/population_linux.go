@@ -162,6 +162,7 @@ var populations = []population{
 		stage:  func(*stage) error { return nil },
 		rounds: 5, follow: true,
 	},
+	requestPopulation,
 }
 
 // checkStates compares both ways of counting with ss, state by state. The

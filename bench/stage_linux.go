@@ -283,15 +283,19 @@ func (s *stage) sockets() (int, error) {
 	return 0, errors.New("read /proc/net/sockstat: no TCP line")
 }
 
-// shell prepares a command line with the tcpvet of this run first in PATH. A
+// shell prepares a command line with the tcpvet of this run first in PATH, or with
+// this program for the requests of (k). A
 // line without a pipe becomes the program itself, so that no shell is measured.
 func (s *stage) shell(ctx context.Context, line string) *exec.Cmd {
 	args := strings.Fields(line)
 	if strings.Contains(line, "|") {
 		args = []string{"sh", "-c", line}
 	}
-	if args[0] == "tcpvet" {
+	switch args[0] {
+	case "tcpvet":
 		args[0] = filepath.Join(s.Tools, "tcpvet")
+	case requestsWord:
+		args = append([]string{"/proc/self/exe", memberWord}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.Tools

@@ -138,6 +138,7 @@ func (r *repo) staticcheck(ctx context.Context) error {
 	for _, dir := range nested {
 		cmd := r.command(ctx, bin, "./...")
 		cmd.Dir = filepath.Join(r.root, dir)
+		cmd.Env = append(cmd.Env, r.workspace())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			errs = append(errs, fmt.Errorf("staticcheck of %s: %w\n%s", dir, err, out))
 		}

@@ -173,15 +173,31 @@ func firstLine(s string) string {
 
 // command prepares a program to run at the root, in a process group of its own
 // that ends with ctx. Modules are those of go.mod, whatever workspace is about:
-// users get those.
+// users get those. In a nested module (-C) they are those of the repository's own.
 func (r *repo) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), r.mark, "TMPDIR="+r.temp, "GOWORK=off")
+	if len(args) > 0 && args[0] == "-C" {
+		cmd.Env = append(cmd.Env, r.workspace())
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
+}
+
+// workspace is for nested modules: one that imports the main module has it by go.work,
+// since no proxy has what is being worked on.
+func (r *repo) workspace() string {
+	path, err := filepath.Abs(filepath.Join(r.root, "go.work"))
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return "GOWORK=off"
+	}
+	return "GOWORK=" + path
 }
 
 // output runs a program and gives its standard output; an error carries all
