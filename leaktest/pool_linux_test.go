@@ -1,0 +1,97 @@
+package leaktest
+
+import (
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// in makes a goroutine with the calls, innermost first.
+func in(id uint64, functions ...string) goroutine {
+	g := goroutine{id: id}
+	for _, f := range functions {
+		g.frames = append(g.frames, runtime.Frame{Function: f})
+	}
+	return g
+}
+
+func TestQuiet(t *testing.T) {
+	const mine = 7
+	me := in(mine, "app.TestMine", "testing.tRunner")
+	asks := in(8, roundTrip, "net/http.(*Transport).roundTrip")
+	asks.asks = 1
+	for _, test := range []struct {
+		name  string
+		other goroutine
+		want  bool
+	}{
+		{"a worker", in(8, "sync.(*WaitGroup).Wait", "app.worker"), true},
+		{"the test around", in(8, "testing.(*T).Run", "app.TestAll", "testing.tRunner"), true},
+		{"a test that waits for its turn", in(8, "testing.(*T).Parallel", "app.TestB", "testing.tRunner"), true},
+		{"one that waits for its subtests", in(8, "testing.tRunner.func1", "testing.tRunner"), true},
+		{"another test", in(8, "app.TestB", "testing.tRunner"), false},
+		{"another test that waits", in(8, "sync.(*WaitGroup).Wait", "app.TestB", "testing.tRunner"), false},
+		{"a request", asks, false},
+		{"nothing known", goroutine{id: 8}, true},
+	} {
+		if got := quiet([]goroutine{me, test.other}, mine); got != test.want {
+			t.Errorf("%s: quiet %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// The default transport's pool is emptied while nothing else happens, and only then.
+func TestCloseIdle(t *testing.T) {
+	srv := serve(t, hello)
+	rightGet(t, http.DefaultClient, srv.URL)
+	me := current()
+	if !pooled.Load() {
+		t.Error("a connection in the pool is not known")
+	}
+	if !closeIdle(me) || pooled.Load() {
+		t.Error("the pool was left, though this test is alone")
+	}
+
+	rightGet(t, http.DefaultClient, srv.URL)
+	asked, answer := make(chan bool), make(chan bool)
+	slow := serve(t, func(http.ResponseWriter, *http.Request) { asked <- true; <-answer })
+	done := make(chan bool)
+	go func() {
+		rightGet(t, http.DefaultClient, slow.URL)
+		close(done)
+	}()
+	<-asked
+	if closeIdle(me) || !pooled.Load() {
+		t.Error("the pool was emptied while a request was under way")
+	}
+	close(answer)
+	<-done
+	if !closeIdle(me) {
+		t.Error("the pool was left after the request")
+	}
+}
+
+// While a request is under way the pool is left, and what is idle in it is no leak;
+// that request's own connection is.
+func TestCheckBusyPool(t *testing.T) {
+	r := &recorder{name: t.Name()}
+	Check(r) // a reading goroutine may have to get back to its place
+	srv := serve(t, hello)
+	rightGet(t, http.DefaultClient, srv.URL)
+	asked, answer := make(chan bool), make(chan bool)
+	slow := serve(t, func(http.ResponseWriter, *http.Request) { asked <- true; <-answer })
+	done := make(chan bool)
+	go func() {
+		rightGet(t, http.DefaultClient, slow.URL)
+		close(done)
+	}()
+	<-asked
+	r.end()
+	close(answer)
+	<-done
+	if len(r.errors) != 1 || !strings.Contains(r.errors[0], slow.Listener.Addr().String()) ||
+		!strings.Contains(r.errors[0], "its request is still under way") || len(r.logs) != 0 {
+		t.Errorf("told %q, logged %q", r.errors, r.logs)
+	}
+}
