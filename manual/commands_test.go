@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,6 +41,11 @@ func runAndCheck(t *testing.T, c Command) {
 	if err := cmd.Run(); err != nil {
 		if c.Run == "cat /proc/net/if_inet6" && errors.Is(statErr("/proc/net/if_inet6"), os.ErrNotExist) {
 			return // a kernel without IPv6, as the page says
+		}
+		// head has what it wants, and goes while the others still write: SIGPIPE.
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && ended.ExitCode() == 128+int(syscall.SIGPIPE) && strings.Contains(c.Run, "| head") {
+			return
 		}
 		t.Errorf("%s: %v\n%s", c.Run, err, stderr.String())
 	}

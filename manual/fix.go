@@ -4,7 +4,7 @@ import "github.com/tcpvet/tcpvet"
 
 // fixes gives the pages on code, one for each language or server.
 func fixes() []Topic {
-	return []Topic{fixPython(), fixGo(), fixJava(), fixNode(), fixPHP(), fixRuby(), fixC(), fixRust(), fixNginx()}
+	return []Topic{fixPython(), fixGo(), fixJava(), fixNode(), fixPHP(), fixRuby(), fixC(), fixRust(), fixCurl(), fixNginx(), fixApache()}
 }
 
 func fixTopic() Topic {

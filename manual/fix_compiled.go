@@ -13,10 +13,14 @@ func fixGo() Topic {
 			Code{Lang: "go", Text: goCure},
 			Para("A plain connection is closed by whoever dialled or accepted it, and every read has a deadline. A server that never reads does not notice that its client has gone."),
 			Code{Lang: "go", Text: goServe},
-			Para("Go turns keepalive on by itself, with 15 s idle, and sets TCP_NODELAY."),
+			Heading("keepalive, and ports that do not run out"),
+			Para("Go turns keepalive on by itself, and sets TCP_NODELAY: 15 s idle, 15 s between probes, 9 probes (30 s idle in http.DefaultTransport). So a peer that vanished is noticed after two and a half minutes, and data under way to it is sent again for a quarter of an hour. Package keepalive sets shorter times and a user timeout, keeps the pool's idle limit below the server's, and keeps new connections within what the local ports sustain:"),
+			Code{Lang: "go", Text: goKeepAlive},
+			Para("In tests, package leaktest names the line that opened what was left open:"),
+			Code{Lang: "go", Text: goLeakTest},
 		},
 		See:  []string{"CLOSE-WAIT", "keepalive"},
-		Refs: []string{"package net/http: Client.Do, Transport", "package net: KeepAliveConfig"},
+		Refs: []string{"package net/http: Client.Do, Transport", "package net: KeepAliveConfig", "package github.com/tcpvet/tcpvet/keepalive", "package github.com/tcpvet/tcpvet/leaktest"},
 	}
 }
 
@@ -58,6 +62,26 @@ func fetch(url string) error {
 	return err
 }`
 
+	goKeepAlive = `var kept = &http.Client{
+	Timeout: 10 * time.Second,
+	Transport: keepalive.Transport(keepalive.Options{
+		Idle:       30 * time.Second,
+		ServerIdle: 75 * time.Second, // nginx's keepalive_timeout
+		MaxPerHost: 100,
+		Budget:     &keepalive.Budget{MaxWait: 5 * time.Second},
+		TrackLeaks: true, // says which line left a CLOSE-WAIT behind
+	}),
+}`
+
+	goLeakTest = `func TestFetch(t *testing.T) {
+	leaktest.Check(t) // first: it looks when all else is over
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if err := fetch(server.URL); err == nil {
+		t.Error("404 is no error")
+	}
+}`
+
 	goServe = `func serve(conn net.Conn) error {
 	defer conn.Close()
 	buf := make([]byte, 4096)
@@ -89,10 +113,13 @@ func fixJava() Topic {
 			Code{Lang: "java", Text: javaCure},
 			Para("Apache HttpClient 4.5: let it evict, and close each response."),
 			Code{Lang: "java", Text: javaApache},
-			Para("Keepalive is off by default: `socket.setKeepAlive(true)` on a plain socket, `SocketConfig.custom().setSoKeepAlive(true)` for Apache HttpClient."),
+			Para("The client of the JDK closes an idle connection after `jdk.httpclient.keepalive.timeout`, in seconds: 30 in Java 20 and later, 1,200 before. Set it below the server's limit, by `-Djdk.httpclient.keepalive.timeout=30`."),
+			Para("Keepalive is off by default. The client of the JDK offers none: `tcpvet run` gives it some. A plain socket takes it, with its times since Java 11:"),
+			Code{Lang: "java", Text: javaKeepAlive},
+			Para("For Apache HttpClient, `SocketConfig.custom().setSoKeepAlive(true)`, with the kernel's times."),
 		},
 		See:  []string{"CLOSE-WAIT", "keepalive"},
-		Refs: []string{"java.net.http.HttpClient", "Apache HttpClient 4.5: Connection management"},
+		Refs: []string{"java.net.http.HttpClient", "module java.net.http: jdk.httpclient.keepalive.timeout", "jdk.net.ExtendedSocketOptions", "Apache HttpClient 4.5: Connection management"},
 	}
 }
 
@@ -122,6 +149,21 @@ class Fetch {
     }
 }`
 
+	javaKeepAlive = `import java.io.IOException;
+import java.net.Socket;
+import java.net.StandardSocketOptions;
+import jdk.net.ExtendedSocketOptions;
+
+class KeepAlive {
+    static void set(Socket socket) throws IOException {
+        socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        socket.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
+        socket.setOption(ExtendedSocketOptions.TCP_KEEPIDLE, 30);
+        socket.setOption(ExtendedSocketOptions.TCP_KEEPINTERVAL, 10);
+        socket.setOption(ExtendedSocketOptions.TCP_KEEPCOUNT, 3);
+    }
+}`
+
 	javaApache = `CloseableHttpClient client = HttpClients.custom()
     .setMaxConnPerRoute(50)
     .evictExpiredConnections()
@@ -147,8 +189,9 @@ func fixC() Topic {
 				"Write with MSG_NOSIGNAL, or a peer that has gone kills the process by SIGPIPE.",
 				"With epoll, take EPOLLRDHUP and EPOLLHUP as a reason to read to the end and close.",
 			},
-			Para("Keepalive, where a peer may vanish without a word:"),
+			Para("Keepalive, where a peer may vanish without a word. It finds that out on an idle connection, TCP_USER_TIMEOUT on one with data under way. Let the second be idle + probes x pause of the first: it overrides the number of probes."),
 			Code{Lang: "c", Text: cKeepalive},
+			Para("Small messages that wait for an answer also want TCP_NODELAY."),
 		},
 		See:  []string{"CLOSE-WAIT", "EPIPE", "keepalive"},
 		Refs: []string{"read(2), close(2), accept4(2), epoll(7), tcp(7)"},
@@ -199,11 +242,13 @@ out:
 int keep_alive(int fd)
 {
 	int on = 1, idle = 30, pause = 10, probes = 3;
+	unsigned int most = 60000; /* ms, for data that nobody acknowledges */
 
 	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause, sizeof pause) ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes))
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most, sizeof most))
 		return -1;
 	return 0;
 }`
@@ -238,46 +283,5 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             return Ok(()); // the peer has closed; stream is dropped here
         }
         stream.write_all(&buf[..n])?;
-    }
-}`
-
-func fixNginx() Topic {
-	return Topic{
-		Name:    "fix nginx",
-		Aliases: []string{"nginx", "reverse proxy", "proxy"},
-		Section: Fixes,
-		Title:   "nginx as a proxy: connections to the upstream",
-		Body: []Block{
-			Para("As a proxy nginx is a client too. Without `keepalive` in the upstream block it opens a connection for each request. Those that nginx closes first leave a TIME-WAIT here, and under load the ports to that upstream run out: EADDRNOTAVAIL in the error log."),
-			Code{Lang: "nginx", Text: nginxCure},
-			List{
-				"`keepalive` is the number of idle connections that each worker keeps. It is no upper bound of open ones.",
-				"The two lines with HTTP/1.1 and the empty Connection header are needed: without them nginx 1.22 of Debian 12 speaks HTTP/1.0 to the upstream and asks it to close.",
-				"`keepalive_timeout` in the upstream block must be below the idle limit of the upstream server, or requests race its close.",
-				"`so_keepalive` is TCP keepalive toward clients, `proxy_socket_keepalive` toward the upstream. Both are off by default.",
-				"More than one `server` address in the upstream, or `proxy_bind` over several addresses, multiplies the ports.",
-			},
-			Para("CLOSE-WAIT in nginx itself is rare. Look for a worker that is stuck, on a slow disk or in a module."),
-		},
-		See:  []string{"ports", "keepalive", "TIME-WAIT"},
-		Refs: []string{"nginx documentation: ngx_http_upstream_module, keepalive", "nginx documentation: ngx_http_core_module, listen"},
-	}
-}
-
-// nginxCure stands in the http block.
-const nginxCure = `upstream app {
-    server 10.0.3.7:8080;
-    keepalive 32;
-    keepalive_timeout 30s;
-}
-
-server {
-    listen 8081 so_keepalive=on;
-
-    location / {
-        proxy_pass http://app;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_socket_keepalive on;
     }
 }`

@@ -1,8 +1,8 @@
 package manual
 
 import (
+	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -32,6 +32,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/tcpvet/tcpvet/keepalive"
 )
 
 func main() {
@@ -41,6 +43,13 @@ func main() {
 			_ = leak(os.Args[2])
 		case "fetch":
 			_ = fetch(os.Args[2])
+		case "kept":
+			resp, err := kept.Get(os.Args[2])
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
 		case "serve":
 			conn, err := net.Dial("tcp", os.Args[2])
 			if err != nil {
@@ -55,15 +64,72 @@ func main() {
 
 `
 
-func TestGoCloses(t *testing.T) {
+const goRecipes = goLeak + "\n\n" + goCure + "\n\n" + goKeepAlive + "\n\n" + goServe + "\n"
+
+// goCommand runs a go command on a package of these files, in the module that this
+// test is of and without a trace in its folders.
+func goCommand(t *testing.T, files map[string]string, args ...string) ([]byte, error) {
+	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, "go.mod", "module example.com/fix\n\ngo 1.26\n")
-	write(t, dir, "main.go", goMain+goLeak+"\n\n"+goCure+"\n\n"+goServe+"\n")
-	bin := filepath.Join(dir, "fix")
-	build := exec.Command(program(t, "go"), "build", "-o", bin, ".")
-	build.Dir = dir
-	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "GOTOOLCHAIN=local")
-	if out, err := build.CombinedOutput(); err != nil {
+	folder, err := filepath.Abs("recipe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := map[string]map[string]string{"Replace": {}}
+	for name, text := range files {
+		overlay["Replace"][filepath.Join(folder, name)] = write(t, dir, name, text)
+	}
+	raw, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = append([]string{args[0], "-overlay", write(t, dir, "overlay.json", string(raw))}, args[1:]...)
+	return exec.Command(program(t, "go"), append(args, "./recipe")...).CombinedOutput()
+}
+
+// TestGoLeakTest runs the test of the page on the cure and on the leak.
+func TestGoLeakTest(t *testing.T) {
+	const imports = `package recipe
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/tcpvet/tcpvet/leaktest"
+)
+
+`
+	code := strings.Replace(goMain[:strings.Index(goMain, "func main")], "package main", "package recipe", 1) +
+		goRecipes + "\nvar _ = fmt.Sprint(os.Args)\n"
+	for _, test := range []struct {
+		call  string
+		leaks bool
+	}{{"fetch(", false}, {"leak(", true}} {
+		t.Run(test.call, func(t *testing.T) {
+			leakTest := strings.Replace(goLeakTest, "fetch(server", test.call+"server", 1)
+			bin := filepath.Join(t.TempDir(), "fix.test")
+			if out, err := goCommand(t, map[string]string{"recipe.go": code, "recipe_test.go": imports + leakTest + "\n"}, "test", "-vet=off", "-c", "-o", bin); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			out, err := exec.Command(bin).CombinedOutput()
+			line := 0
+			for i, text := range strings.Split(code, "\n") {
+				if strings.Contains(text, "http.Get(url)") {
+					line = i + 1
+				}
+			}
+			want := fmt.Sprintf("recipe.go:%d: ", line)
+			if named := strings.Contains(string(out), want); (err != nil) != test.leaks || named != test.leaks {
+				t.Errorf("failed %v, named %s %v; want %v:\n%s", err != nil, want, named, test.leaks, out)
+			}
+		})
+	}
+}
+
+func TestGoCloses(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "fix")
+	if out, err := goCommand(t, map[string]string{"main.go": goMain + goRecipes}, "build", "-o", bin); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, test := range []struct {
@@ -78,6 +144,13 @@ func TestGoCloses(t *testing.T) {
 			waitClosed(t, port, test.closeWait)
 		})
 	}
+	t.Run("kept", func(t *testing.T) {
+		port, lapse := webServer(t, "200 OK", "hello")
+		running(t, bin, "kept", fmt.Sprintf("http://127.0.0.1:%d/", port))
+		wantProbes(t, 1, recipeIdle, toPort(port)...)
+		lapse()
+		waitClosed(t, port, 0)
+	})
 	t.Run("serve", func(t *testing.T) {
 		port, echoed := echoClient(t)
 		if got := running(t, bin, "serve", fmt.Sprintf("127.0.0.1:%d", port)); got != "EOF\nEOF\nEOF\n" {
@@ -106,8 +179,10 @@ const cMain = `
 
 int main(int argc, char **argv)
 {
-	for (int i = 0; i < 3; i++) {
-		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[argc - 1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	if (argc != 3)
+		return 2;
+	for (int i = 0; i < 4; i++) {
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[i < 3 ? 1 : 2])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (fd < 0 || keep_alive(fd) || connect(fd, (struct sockaddr *)&a, sizeof a))
 			return 1;
@@ -115,6 +190,8 @@ int main(int argc, char **argv)
 		socklen_t len = sizeof on;
 		if (getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len) || getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &len))
 			return 1;
+		if (i == 3)
+			break; /* stays open */
 		int served = serve(fd);
 		printf("%d %d %d\n", on, idle, served);
 	}
@@ -133,9 +210,11 @@ func TestCCloses(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	port, echoed := echoClient(t)
-	if got := running(t, bin, fmt.Sprint(port)); got != "1 30 0\n1 30 0\n1 30 0\n" {
+	held, _ := webServer(t, "200 OK", "hello")
+	if got := running(t, bin, fmt.Sprint(port), fmt.Sprint(held)); got != "1 30 0\n1 30 0\n1 30 0\n" {
 		t.Errorf("keepalive, idle, status: %q", got)
 	}
+	wantProbes(t, 1, recipeIdle, toPort(held)...)
 	checkServed(t, port, echoed)
 }
 
@@ -169,23 +248,29 @@ func TestJavaCloses(t *testing.T) {
 	java, javac := program(t, "java"), program(t, "javac")
 	dir := t.TempDir()
 	write(t, dir, "Fetch.java", javaCure+"\n")
+	write(t, dir, "KeepAlive.java", javaKeepAlive+"\n")
 	write(t, dir, "Main.java", `class Main {
     public static void main(String[] args) throws Exception {
+        java.net.Socket held = new java.net.Socket("127.0.0.1", Integer.parseInt(args[1]));
+        KeepAlive.set(held);
         for (int i = 0; i < 3; i++) {
             System.out.println(Fetch.size(args[0]));
         }
         System.out.println("ready");
         System.in.read();
+        held.close();
     }
 }
 `)
-	if out, err := exec.Command(javac, "-Xlint:all", "-Werror", "-d", dir, filepath.Join(dir, "Fetch.java"), filepath.Join(dir, "Main.java")).CombinedOutput(); err != nil {
+	if out, err := exec.Command(javac, "-Xlint:all", "-Werror", "-d", dir, filepath.Join(dir, "Fetch.java"), filepath.Join(dir, "KeepAlive.java"), filepath.Join(dir, "Main.java")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	port, lapse := webServer(t, "200 OK", "hello")
-	if got := running(t, java, "-cp", dir, "Main", fmt.Sprintf("http://127.0.0.1:%d/", port)); got != "5\n5\n5\n" {
+	held, _ := webServer(t, "200 OK", "hello")
+	if got := running(t, java, "-cp", dir, "Main", fmt.Sprintf("http://127.0.0.1:%d/", port), fmt.Sprint(held)); got != "5\n5\n5\n" {
 		t.Errorf("sizes %q", got)
 	}
+	wantProbes(t, 1, recipeIdle, toPort(held)...)
 	lapse()
 	waitClosed(t, port, 0)
 }

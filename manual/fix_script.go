@@ -17,7 +17,8 @@ func fixPython() Topic {
 			Heading("keepalive, without losing TCP_NODELAY"),
 			Para("A list of socket options *replaces* urllib3's own list, whose only entry turns Nagle's delay off. So add to it. Behind an HTTP proxy do the same in `proxy_manager_for`."),
 			Code{Lang: "python", Text: pythonAdapter},
-			Para("This finds dead peers. It does not close what the program forgets."),
+			Para("This finds dead peers: idle ones after 30 + 3 x 10 s, and by TCP_USER_TIMEOUT (in ms, Linux only) those with a request under way. It does not close what the program forgets."),
+			Para("`pool_maxsize` is how many connections the pool keeps for one host: 10 by default, and what is opened beyond is closed after its answer, which makes a TIME-WAIT of each. With `pool_block` threads wait for one instead. The pool has no idle limit. A connection that the server closed stays in CLOSE-WAIT until the session takes it out for a request, which notices and opens another, or is closed: up to the size of the pool, that is no leak."),
 		},
 		See:  []string{"CLOSE-WAIT", "keepalive", "nagle"},
 		Refs: []string{"requests: Advanced Usage, Session Objects", "urllib3: HTTPConnection.default_socket_options"},
@@ -63,13 +64,15 @@ class KeepAliveAdapter(HTTPAdapter):
             (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
             (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
             (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60000),
         ]
         super().init_poolmanager(*args, **kwargs)
 
 
 session = requests.Session()
-session.mount("http://", KeepAliveAdapter())
-session.mount("https://", KeepAliveAdapter())`
+adapter = KeepAliveAdapter(pool_maxsize=50, pool_block=True)
+session.mount("http://", adapter)
+session.mount("https://", adapter)`
 )
 
 func fixNode() Topic {
@@ -84,7 +87,14 @@ func fixNode() Topic {
 			Para("One agent for the whole program, with bounds. Read each body or throw it away with resume()."),
 			Code{Lang: "javascript", Text: nodeCure},
 			Para("With fetch(): read the body, or call `await response.body?.cancel()`."),
-			Para("A Node server closes idle connections after 5 s (`server.keepAliveTimeout`). Behind a balancer that is too short: set it above the balancer's idle limit, or requests race the close and end in 502."),
+			List{
+				"`keepAliveMsecs` is the idle time of TCP keepalive, 1 s by default. Node fixes the interval at 1 s and the number of probes at 10.",
+				"`timeout` of the agent closes what is idle for so long. Only with it the agent also heeds what a server announces (`Keep-Alive: timeout=`): it closes a second before that. Where the server closes first, the agent notices at once: it reads its idle sockets.",
+				"TCP_NODELAY is on for http. fetch() sets keepalive with 60 s idle.",
+			},
+			Heading("servers"),
+			Para("A Node server closes idle connections after 5 s (`server.keepAliveTimeout`). Behind a balancer that is too short: set it above the balancer's idle limit, or requests race the close and end in 502. It sets no keepalive unless told to, so clients that vanish stay for ever."),
+			Code{Lang: "javascript", Text: nodeServer},
 		},
 		See:  []string{"CLOSE-WAIT", "keepalive"},
 		Refs: []string{"Node.js documentation: http.Agent, http.ClientRequest, server.keepAliveTimeout"},
@@ -104,6 +114,8 @@ http.get(url, (response) => {
 
 const agent = new http.Agent({
   keepAlive: true,
+  keepAliveMsecs: 30000, // TCP keepalive
+  timeout: 30000, // an idle connection is closed after this
   maxSockets: 50,
   maxFreeSockets: 10,
 });
@@ -116,6 +128,19 @@ http.get(url, { agent, timeout: 10000 }, (response) => {
 }).on('error', (err) => {
   console.error(err.message);
 });`
+
+	// nodeServer takes port from what surrounds it.
+	nodeServer = `const http = require('node:http');
+
+const server = http.createServer({
+  keepAlive: true,
+  keepAliveInitialDelay: 30000,
+  keepAliveTimeout: 75000, // above the 60 s of many balancers
+}, (request, response) => {
+  request.resume();
+  response.end('hello');
+});
+server.listen(port, '127.0.0.1');`
 )
 
 func fixPHP() Topic {

@@ -2,10 +2,15 @@ package manual
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
@@ -53,23 +58,24 @@ response = session.get(urls[0], stream=True)
 sock = response.raw._connection.sock
 print(*[sock.getsockopt(*o) for o in [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT)]])
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)]])
 `
 	replaced := strings.Replace(pythonAdapter, "HTTPConnection.default_socket_options + [", "[", 1)
 	if replaced == pythonAdapter {
 		t.Fatal("the adapter does not add to the default options")
 	}
 	for _, test := range []struct{ name, program, want string }{
-		{"added", pythonAdapter, "1 1 30 10 3\n"},
-		{"replaced", replaced, "0 1 30 10 3\n"},
+		{"added", pythonAdapter, "1 1 30 10 3 60000\n"},
+		{"replaced", replaced, "0 1 30 10 3 60000\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			port, _ := webServer(t, "200 OK", "hello")
 			urls := fmt.Sprintf("\nurls = ['http://127.0.0.1:%d/']\n", port)
 			got := running(t, interpreter, write(t, t.TempDir(), "p.py", test.program+urls+ask+untilEOF))
 			if got != test.want {
-				t.Errorf("TCP_NODELAY, SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT = %q, want %q", got, test.want)
+				t.Errorf("TCP_NODELAY, SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT = %q, want %q", got, test.want)
 			}
+			wantProbes(t, 1, recipeIdle, toPort(port)...)
 		})
 	}
 }
@@ -89,19 +95,44 @@ func TestNodeCloses(t *testing.T) {
 			if got := running(t, node, write(t, t.TempDir(), "p.cjs", source)); got != "200\n" {
 				t.Errorf("said %q", got)
 			}
+			if test.closeWait == 0 {
+				wantProbes(t, 1, recipeIdle, toPort(port)...)
+			}
 			lapse()
 			waitClosed(t, port, test.closeWait)
 		})
 	}
 }
 
-// TestNginxTakesTheConfiguration has nginx check it, without starting.
-func TestNginxTakesTheConfiguration(t *testing.T) {
-	nginx := kerneltest.Tool(t, "nginx")
-	dir := t.TempDir()
-	conf := write(t, dir, "nginx.conf", "pid "+dir+"/pid;\nevents {}\nhttp {\naccess_log off;\nclient_body_temp_path "+dir+"/a;\nproxy_temp_path "+dir+"/b;\nfastcgi_temp_path "+dir+"/c;\nuwsgi_temp_path "+dir+"/d;\nscgi_temp_path "+dir+"/e;\n"+nginxCure+"\n}\n")
-	out, err := exec.Command(nginx, "-t", "-p", dir, "-e", dir+"/log", "-c", conf).CombinedOutput()
-	if err != nil || strings.Contains(string(out), "[warn]") {
-		t.Errorf("%v\n%s", err, out)
+func TestNodeServerKeeps(t *testing.T) {
+	node := program(t, "node")
+	source := "const port = 0;\n" + nodeServer +
+		"\nserver.on('listening', () => { console.log(server.address().port); console.log('ready'); });\n" +
+		"process.stdin.resume().on('end', () => process.exit());\n"
+	said := running(t, node, write(t, t.TempDir(), "p.cjs", source))
+	port, err := strconv.Atoi(strings.TrimSpace(said))
+	if err != nil {
+		t.Fatalf("port %q: %v", said, err)
 	}
+	header := asked(t, port, "/")
+	wantProbes(t, 1, recipeIdle, fromPort(port)...)
+	if got := header.Get("Keep-Alive"); got != "timeout=75" {
+		t.Errorf("announces %q, want timeout=75", got)
+	}
+}
+
+// asked sends a request and keeps its connection until the test ends.
+func asked(t *testing.T, port int, path string) http.Header {
+	t.Helper()
+	transport := &http.Transport{DialContext: (&net.Dialer{KeepAlive: -1}).DialContext}
+	t.Cleanup(transport.CloseIdleConnections)
+	response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v", response.Status, err)
+	}
+	return response.Header
 }

@@ -15,7 +15,7 @@ func outsideTopic() Topic {
 				Head: []string{"", "frees", "does not"},
 				Rows: [][]string{
 					{"`tcpvet fix close`", "the port, at once", "close the descriptor; cure the leak; it cannot be undone"},
-					{"`tcpvet fix keepalive`", "the port, once the peer is gone: idle + count x interval after it was last heard of", "end what a living peer answers, as a half-closed one does for ever; close the descriptor"},
+					{"`tcpvet fix keepalive`", "the port: idle + count x interval after a peer that is gone was last heard of; of a CLOSE-WAIT soon after the peer's kernel has forgotten it (tcp_fin_timeout, 60 s)", "end what a living peer answers, as a half-closed one does for ever; close the descriptor"},
 					{"`tcpvet fix sysctl`", "ports in TIME-WAIT (reuse), more ports", "help against CLOSE-WAIT"},
 					{"`tcpvet run`", "what keepalive frees, of new sockets; with `--source-pool` more ports toward one destination", "touch sockets that are open; override what the program sets itself later, as Go does"},
 				},
@@ -28,6 +28,11 @@ func outsideTopic() Topic {
 				{Word: "TIME-WAIT, destroyed", Text: "No program holds it. A late segment of the old connection can get into the next one between the same ports, which is what TIME-WAIT is for."},
 			},
 			Para("The kernel finds a socket by its cookie, a number that no other one ever gets. So a connection that has taken the place of the one that was listed is not touched, even between the same addresses and ports."),
+			Heading("what keepalive can break"),
+			List{
+				"An outage that lasts longer than the probes do, 12 s by default (5 of them, 3 s apart), ends connections that would have outlived it.",
+				"Probes that come all at once are dropped on their way to a peer on this host: a queue takes 1,000 (net.core.netdev_max_backlog). A connection that loses all of its probes ends, with nothing wrong with it. So `tcpvet fix keepalive` gives more than 500 sockets idle times that lie apart, from a half of what was asked for to all of it.",
+			},
 			Heading("which way keepalive is set"),
 			Terms{
 				{Word: "BPF iterator", Text: "All sockets of a namespace in one pass, also those whose process cannot be reached. Needs CAP_BPF and CAP_PERFMON."},

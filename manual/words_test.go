@@ -61,7 +61,7 @@ func prose(topic Topic) []string {
 }
 
 // verbs are the verbs of the command that a text may name.
-var verbs = strings.Fields("count ls diagnose explain snapshot pcap capture demo budget why lab trace fix run")
+var verbs = strings.Fields("count ls diagnose explain snapshot pcap capture demo budget why probe lab trace fix run")
 
 // TestCommandsNameVerbsAndTopicsThatExist reads commands and code in the text.
 func TestCommandsNameVerbsAndTopicsThatExist(t *testing.T) {

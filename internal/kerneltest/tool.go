@@ -11,6 +11,7 @@ import (
 // packages.txt at the root of the repository lists the same packages.
 var packages = map[string]string{
 	"addr2line": "binutils",
+	"apache2":   "apache2-bin",
 	"curl":      "curl",
 	"g++":       "g++",
 	"gcc":       "gcc",
