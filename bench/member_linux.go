@@ -15,7 +15,7 @@ import (
 // keeps it until its standard input ends.
 func member(args []string) error {
 	if args[0] == requestsWord {
-		return makeRequests()
+		return makeRequests(args[1:])
 	}
 	var made []int
 	err := func() (err error) {

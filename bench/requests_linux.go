@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +22,7 @@ import (
 // through http.DefaultTransport. Both are in one process, with their server, and take
 // turns in short slices: what disturbs this machine disturbs both. What it takes more
 // is mostly the timer of ResponseTimeout, which http.DefaultTransport does not have.
+// Then the same with the server in another process, for the client's part alone.
 const (
 	requestsWord = "requests"
 	requests     = requestsWord + " in turns"
@@ -28,6 +31,7 @@ const (
 	requestsASlice  = 200
 	requestsAtATime = 8
 	requestsTo      = "127.0.3.1:8000"
+	requestsApart   = "127.0.3.2:8000"
 	requestsMost    = 1.05 // times the CPU of net/http
 )
 
@@ -41,71 +45,131 @@ var requestPopulation = population{
 // checkRequests wants the options to cost next to nothing for each request.
 func checkRequests(ctx context.Context, s *stage) (checks []check) {
 	out, err := s.answer(ctx, requests)
-	var took map[string]time.Duration
+	var took requestsTook
 	if err == nil {
 		err = json.Unmarshal(out, &took)
 	}
-	plain := took[byNetHTTP]
-	for _, by := range []string{byKeepalive, byTracking} {
-		c := check{
-			What: fmt.Sprintf("CPU of a request by %s beside %s", by, byNetHTTP),
-			Want: fmt.Sprintf("at most %.2f times", requestsMost),
+	for _, m := range []struct {
+		what, by, beside string
+		took             map[string]time.Duration
+		most             float64 // 0: printed, without a bar
+	}{
+		{"a request, both ends,", byKeepalive, byNetHTTP, took.Both, requestsMost},
+		{"a request, the client alone,", byKeepalive, byAlike, took.Client, requestsMost},
+		{"a request, the client alone,", byKeepalive, byNetHTTP, took.Client, 0},
+		{"a request, both ends,", byTracking, byNetHTTP, took.Both, 0},
+	} {
+		c := check{What: fmt.Sprintf("CPU of %s by %s beside %s", m.what, m.by, m.beside), Want: "printed, no bar"}
+		if m.most > 0 {
+			c.Want = fmt.Sprintf("at most %.2f times", m.most)
 		}
-		switch share := float64(took[by]) / float64(max(plain, 1)); {
+		one, other := m.took[m.by], m.took[m.beside]
+		switch share := float64(one) / float64(max(other, 1)); {
 		case err != nil:
 			c.Got = err.Error()
-		case plain == 0 || took[by] == 0:
+		case one == 0 || other == 0:
 			c.Got = "not measured"
 		default:
-			c.Got = fmt.Sprintf("%.3f times (%s and %s us)", share, micros(took[by]), micros(plain))
-			c.OK = share <= requestsMost
-		}
-		if by == byTracking {
-			c.Want, c.OK = "whatever it takes: it is a choice", c.OK || took[by] > 0
+			c.Got = fmt.Sprintf("%.3f times (%s and %s us)", share, micros(one), micros(other))
+			c.OK = m.most == 0 || share <= m.most
 		}
 		checks = append(checks, c)
 	}
 	return checks
 }
 
+// requestsTook is the CPU time of a request by transport: of both ends, and of the
+// client's process.
+type requestsTook struct{ Both, Client map[string]time.Duration }
+
 // The transports, by what they are called in the page.
 const (
 	byNetHTTP   = "net/http"
+	byAlike     = "net/http with ResponseHeaderTimeout"
 	byKeepalive = "keepalive"
 	byTracking  = "keepalive with TrackLeaks and Budget"
 )
 
 // makeRequests makes them all and tells by JSON the CPU time of one by each transport,
 // the median of its slices.
-func makeRequests() error {
-	l, err := net.Listen("tcp", requestsTo)
+func makeRequests(args []string) error {
+	if args[len(args)-1] == "serve" {
+		l, err := serveRequests(requestsApart)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		fmt.Println("ready")
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	}
+	l, err := serveRequests(requestsTo)
 	if err != nil {
 		return err
+	}
+	defer l.Close()
+	var took requestsTook
+	if took.Both, err = takeTurns(requestsTo); err != nil {
+		return err
+	}
+	server := exec.Command(os.Args[0], append(slices.Clone(os.Args[1:]), "serve")...)
+	stdin, err := server.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := server.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	if _, err = fmt.Fscanln(stdout, new(string)); err == nil {
+		took.Client, err = takeTurns(requestsApart)
+	}
+	stdin.Close()
+	if err := errors.Join(err, server.Wait()); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(took)
+}
+
+func serveRequests(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
 	}
 	body := make([]byte, 1000)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })}
 	go server.Serve(l)
-	defer server.Close()
+	return l, nil
+}
+
+// takeTurns gives the CPU time of this process for a request by each transport.
+func takeTurns(address string) (map[string]time.Duration, error) {
 	plain := http.DefaultTransport.(*http.Transport).Clone()
 	plain.MaxIdleConnsPerHost = requestsAtATime
+	alike := plain.Clone()
+	alike.ResponseHeaderTimeout = time.Minute
 	clients := map[string]*http.Client{
 		byNetHTTP:   {Transport: plain},
+		byAlike:     {Transport: alike},
 		byKeepalive: {Transport: keepalive.Transport(keepalive.Options{})},
 		byTracking:  {Transport: keepalive.Transport(keepalive.Options{TrackLeaks: true, Budget: &keepalive.Budget{}})},
 	}
 	spent := map[string][]time.Duration{}
-	names := []string{byNetHTTP, byKeepalive, byTracking}
+	names := []string{byNetHTTP, byAlike, byKeepalive, byTracking}
 	for slice := range requestsSlices + 1 {
 		// Nobody is always the one after another.
-		if slice%3 == 0 {
+		if slice%4 == 0 {
 			slices.Reverse(names)
 		} else {
-			names[0], names[slice%3] = names[slice%3], names[0]
+			names[0], names[slice%4] = names[slice%4], names[0]
 		}
 		for _, name := range names {
 			before := cpuSoFar()
-			if err := makeSlice(clients[name]); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+			if err := makeSlice(clients[name], address); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			// The first has opened the connections.
 			if slice > 0 {
@@ -118,16 +182,16 @@ func makeRequests() error {
 		slices.Sort(all)
 		median[name] = all[len(all)/2]
 	}
-	return json.NewEncoder(os.Stdout).Encode(median)
+	return median, nil
 }
 
-func makeSlice(client *http.Client) error {
+func makeSlice(client *http.Client, address string) error {
 	var all sync.WaitGroup
 	failed := make(chan error, requestsAtATime)
 	for range requestsAtATime {
 		all.Go(func() {
 			for range requestsASlice / requestsAtATime {
-				resp, err := client.Get("http://" + requestsTo + "/")
+				resp, err := client.Get("http://" + address + "/")
 				if err == nil {
 					_, err = io.Copy(io.Discard, resp.Body)
 					resp.Body.Close()
