@@ -1,5 +1,7 @@
 package tcpvet
 
+import "strings"
+
 // Container is what a process runs in.
 type Container struct {
 	ID      string // as the runtime gives it, mostly 64 hexadecimal digits
@@ -14,4 +16,13 @@ func (c *Container) ShortID() string {
 		return c.ID[:12]
 	}
 	return c.ID
+}
+
+// leastID is how many characters of an ID name a container.
+const leastID = 4
+
+// IsCalled tells whether a person may mean this container by name: its name, its ID
+// or at least four characters that begin it, or its pod. nil is called nothing.
+func (c *Container) IsCalled(name string) bool {
+	return c != nil && name != "" && (c.Name == name || c.Pod == name || c.ID == name || len(name) >= leastID && strings.HasPrefix(c.ID, name))
 }

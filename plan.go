@@ -73,7 +73,9 @@ func (p *Plan) Summary() string {
 		switch c := &p.Changes[i]; {
 		case c.Target.Cookie != 0:
 			sockets++
-			holders[c.Target.Holder] = true
+			if c.Target.Holder.Known() {
+				holders[c.Target.Holder] = true
+			}
 		case len(parts) < maxSummary:
 			parts = append(parts, c.summary())
 		default:
@@ -81,7 +83,6 @@ func (p *Plan) Summary() string {
 		}
 	}
 	if sockets > 0 {
-		delete(holders, Nobody)
 		parts = append(parts, counted(sockets, "socket", "sockets"))
 		if len(holders) > 0 {
 			parts[len(parts)-1] += " of " + counted(len(holders), "process", "processes")
@@ -100,9 +101,14 @@ func counted(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
+	return Thousands(n) + " " + many
+}
+
+// Thousands writes a number as people read it: "12,001".
+func Thousands(n int) string {
 	digits := fmt.Sprint(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}
-	return digits + " " + many
+	return digits
 }

@@ -44,6 +44,7 @@ func TestPlanSummary(t *testing.T) {
 	}{
 		{nil, "nothing"},
 		{socket(1, 0), "1 socket"},
+		{socket(2, -1), "2 sockets"}, // of a process that could not be seen
 		{socket(10000, 7), "10,000 sockets of 1 process"},
 		{append(socket(2, 7), socket(3, 8)...), "5 sockets of 2 processes"},
 		{[]tcpvet.Change{setting("net.ipv4.tcp_tw_reuse", "2", "1")}, "net.ipv4.tcp_tw_reuse 2 -> 1"},

@@ -21,7 +21,19 @@ const (
 	MaxUserTimeout    = math.MaxInt32 * time.Millisecond
 )
 
-// Check says which of the timers the kernel would not take.
+// TimerError says which of the timers the kernel would not take.
+type TimerError struct {
+	Timer string // idle, interval, count or user timeout
+	Value string
+	Want  string // "1 to 127"
+}
+
+func (e *TimerError) Error() string {
+	return fmt.Sprintf("check timers: %s %s: expected %s", e.Timer, e.Value, e.Want)
+}
+
+// Check says which of the timers the kernel would not take: its error is a
+// *TimerError.
 func (t Timers) Check() error {
 	if t.Keepalive {
 		for _, v := range [...]struct {
@@ -29,15 +41,15 @@ func (t Timers) Check() error {
 			d    time.Duration
 		}{{"idle", t.Idle}, {"interval", t.Interval}} {
 			if v.d < time.Second || v.d > MaxKeepalive || v.d%time.Second != 0 {
-				return fmt.Errorf("check keepalive: %s %v: expected whole seconds from 1s to %.0fs", v.name, v.d, MaxKeepalive.Seconds())
+				return &TimerError{v.name, v.d.String(), fmt.Sprintf("whole seconds from 1s to %.0fs", MaxKeepalive.Seconds())}
 			}
 		}
 		if t.Count < 1 || t.Count > MaxKeepaliveCount {
-			return fmt.Errorf("check keepalive: count %d: expected 1 to %d", t.Count, MaxKeepaliveCount)
+			return &TimerError{"count", fmt.Sprint(t.Count), fmt.Sprintf("1 to %d", MaxKeepaliveCount)}
 		}
 	}
 	if d := t.UserTimeout; d < 0 || d > MaxUserTimeout || d%time.Millisecond != 0 {
-		return fmt.Errorf("check user timeout: %v: expected whole milliseconds from 0 to %v", d, MaxUserTimeout)
+		return &TimerError{"user timeout", d.String(), fmt.Sprintf("whole milliseconds from 0 to %v", MaxUserTimeout)}
 	}
 	return nil
 }

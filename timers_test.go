@@ -1,6 +1,7 @@
 package tcpvet
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -34,15 +35,18 @@ func TestTimersCheck(t *testing.T) {
 		{func(t *Timers) { t.Count = 0 }, "count 0"},
 		{func(t *Timers) { t.UserTimeout = time.Millisecond }, ""},
 		{func(t *Timers) { t.UserTimeout = math.MaxInt32 * time.Millisecond }, ""},
-		{func(t *Timers) { t.UserTimeout = (math.MaxInt32 + 1) * time.Millisecond }, "user timeout: 596h31m23.648s: expected whole milliseconds"},
-		{func(t *Timers) { t.UserTimeout = time.Microsecond }, "user timeout: 1µs"},
-		{func(t *Timers) { t.UserTimeout = -time.Millisecond }, "user timeout: -1ms"},
+		{func(t *Timers) { t.UserTimeout = (math.MaxInt32 + 1) * time.Millisecond }, "user timeout 596h31m23.648s: expected whole milliseconds"},
+		{func(t *Timers) { t.UserTimeout = time.Microsecond }, "user timeout 1µs"},
+		{func(t *Timers) { t.UserTimeout = -time.Millisecond }, "user timeout -1ms"},
 	} {
 		with := good
 		test.change(&with)
 		err := with.Check()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%v: %v, want %q", with, err, test.want)
+		}
+		if e := (*TimerError)(nil); err != nil && (!errors.As(err, &e) || !strings.HasPrefix(test.want, e.Timer+" "+e.Value)) {
+			t.Errorf("%v: %v names %+v", with, err, e)
 		}
 	}
 }

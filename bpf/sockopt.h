@@ -11,3 +11,13 @@ enum {
 	TCP_KEEPCNT = 6,
 	TCP_USER_TIMEOUT = 18,
 };
+
+// Keepalive and the user timeout as getsockopt(2) tells them: seconds, milliseconds
+// for the user timeout.
+struct timers {
+	int keepalive;
+	int idle;
+	int interval;
+	int count;
+	int user_timeout;
+};

@@ -38,7 +38,7 @@ func processOf(t *testing.T, cmd *exec.Cmd) tcpvet.Process {
 func lent(t *testing.T, targets ...tcpvet.Target) (said []string) {
 	t.Helper()
 	said = make([]string, len(targets))
-	ok(t, borrow(t.Context(), targets, func(i, fd int, err error) {
+	ok(t, borrow(t.Context(), targets, nil, func(i, fd int, err error) {
 		if said[i] != "" {
 			t.Errorf("used twice: %d", i)
 		}
@@ -94,7 +94,7 @@ func TestRootBorrow(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := borrow(ctx, targets[1:2], func(int, int, error) { t.Error("used") }); !errors.Is(err, context.Canceled) {
+	if err := borrow(ctx, targets[1:2], nil, func(int, int, error) { t.Error("used") }); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }

@@ -79,7 +79,7 @@ func (a *closing) Present(ctx context.Context, changes []tcpvet.Change) error {
 			if c.Before.State != tcpvet.CloseWait {
 				finish(i, tcpvet.OutcomeRefused, destroy.Error())
 			} else if why := ways.inOrder(&c.Target); why != nil {
-				finish(i, tcpvet.OutcomeRefused, fmt.Sprintf("%v; shutting it down in order: %v", destroy, why))
+				finish(i, tcpvet.OutcomeRefused, neither(destroy, why.Error()))
 			}
 		}
 		return nil
@@ -93,7 +93,7 @@ func (a *closing) Apply(ctx context.Context, changes []tcpvet.Change, tell Tell)
 		if err != nil {
 			return err
 		}
-		return a.destroy(ctx, c, changes, abrupt, tell)
+		return a.destroy(ctx, c, changes, abrupt, destroy, tell)
 	})
 }
 
@@ -120,8 +120,18 @@ func found(c *tcpvet.Change, s *tcpvet.Socket, err error) (o tcpvet.Outcome, why
 	return tcpvet.OutcomePlanned, ""
 }
 
-// destroy has the kernel end sockets, if they are still as they were listed.
-func (a *closing) destroy(ctx context.Context, c *sockdiag.Conn, changes []tcpvet.Change, list []abruptly, tell Tell) error {
+// neither says why a socket can be closed neither way: inOrder is "" where it could
+// not be shut down in any case.
+func neither(destroy error, inOrder string) string {
+	if inOrder == "" {
+		return destroy.Error()
+	}
+	return fmt.Sprintf("%v; shutting it down in order: %s", destroy, inOrder)
+}
+
+// destroy has the kernel end sockets, if they are still as they were listed. denied
+// says why it was expected to end none.
+func (a *closing) destroy(ctx context.Context, c *sockdiag.Conn, changes []tcpvet.Change, list []abruptly, denied error, tell Tell) error {
 	var places []int
 	var left []abruptly
 	for _, d := range list {
@@ -164,7 +174,10 @@ func (a *closing) destroy(ctx context.Context, c *sockdiag.Conn, changes []tcpve
 		case errors.Is(err, sockdiag.ErrGone):
 			tell(d.place, tcpvet.OutcomeGone, "")
 		case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, sockdiag.ErrIdentity):
-			tell(d.place, tcpvet.OutcomeRefused, err.Error())
+			if denied != nil && !errors.Is(err, sockdiag.ErrIdentity) {
+				err = denied // it says what is needed
+			}
+			tell(d.place, tcpvet.OutcomeRefused, neither(err, d.why))
 		default:
 			tell(d.place, tcpvet.OutcomeFailed, err.Error())
 		}

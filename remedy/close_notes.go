@@ -50,13 +50,13 @@ func (n *closeCensus) notes(abrupt abruptClose) (notes []string) {
 		add("CLOSE-WAIT is shut down in order where that is possible: the program reads what is queued and the end of the file as before, a write fails with EPIPE and SIGPIPE, and the peer gets the FIN that it waits for. What the peer has not acknowledged %v later is destroyed.", settleTime)
 		add("A peer that closed its direction only, and still waits for an answer, gets none.")
 		if n.unsent > 0 {
-			add("%d of those in CLOSE-WAIT have sent data that their peers have not acknowledged: it is lost where the peer does not take it within %v, or where the socket is destroyed.", n.unsent, settleTime)
+			add("%s of those in CLOSE-WAIT have sent data that their peers have not acknowledged: it is lost where the peer does not take it within %v, or where the socket is destroyed.", tcpvet.Thousands(n.unsent), settleTime)
 		}
 		if abrupt.deadly > 0 {
-			add("%d of those in CLOSE-WAIT are destroyed and not shut down, because SIGPIPE would end their programs (%s): the first write fails with ECONNABORTED instead, and the peer gets a reset.", abrupt.deadly, strings.Join(abrupt.programs, ", "))
+			add("%s of those in CLOSE-WAIT are destroyed and not shut down, because SIGPIPE would end their programs (%s): the first write fails with ECONNABORTED instead, and the peer gets a reset.", tcpvet.Thousands(abrupt.deadly), strings.Join(abrupt.programs, ", "))
 		}
 		if abrupt.other > 0 {
-			add("%d of those in CLOSE-WAIT are destroyed and not shut down, because their descriptors cannot be borrowed: the first write fails with ECONNABORTED, and the peer gets a reset.", abrupt.other)
+			add("%s of those in CLOSE-WAIT are destroyed and not shut down, because their descriptors cannot be borrowed: the first write fails with ECONNABORTED, and the peer gets a reset.", tcpvet.Thousands(abrupt.other))
 		}
 	}
 	if n.states[tcpvet.TimeWait] > 0 {
@@ -75,7 +75,7 @@ func (n *closeCensus) notes(abrupt abruptClose) (notes []string) {
 		add("Of connections that are being closed, data that was not acknowledged is lost, and so is what the peer still sends: it gets a reset.")
 	}
 	if n.held > 0 {
-		add("Programs hold %d of these sockets: they can read what is queued, then a call fails with ECONNABORTED, and they keep the descriptors.", n.held)
+		add("Programs hold %s of these sockets: they can read what is queued, then a call fails with ECONNABORTED, and they keep the descriptors.", tcpvet.Thousands(n.held))
 	}
 	add("It cannot be undone.")
 	return notes
@@ -85,7 +85,7 @@ func (n *closeCensus) notes(abrupt abruptClose) (notes []string) {
 func sparedNotes(n [numSpared]int, olderThan time.Duration) (notes []string) {
 	add := func(k spared, format string, args ...any) {
 		if n[k] > 0 {
-			notes = append(notes, fmt.Sprintf("Left alone: %d ", n[k])+fmt.Sprintf(format, args...))
+			notes = append(notes, "Left alone: "+tcpvet.Thousands(n[k])+" "+fmt.Sprintf(format, args...))
 		}
 	}
 	add(sparedOwn, "that tcpvet holds itself.")

@@ -19,7 +19,8 @@ const shutDown = "shut down in order"
 
 var (
 	errDeadly    = errors.New("SIGPIPE would end its program at the next write")
-	errUnheld    = errors.New("no process that can be seen holds it")
+	errUnheld    = errors.New("no process holds it")
+	errUnseen    = errors.New("no process that can be seen holds it")
 	errNotAsSeen = errors.New("it is no longer as it was listed")
 )
 
@@ -35,21 +36,23 @@ func newWays(a *closing) *ways { return &ways{a, make(map[tcpvet.Process]error)}
 // inOrder tells why a socket in CLOSE-WAIT cannot be shut down in order, nil where it
 // can be.
 func (w *ways) inOrder(t *tcpvet.Target) error {
-	if t.Inode == 0 || !t.Holder.Known() {
+	switch {
+	case t.Inode == 0:
 		return errUnheld
+	case !t.Holder.Known():
+		return fmt.Errorf("%w; needs %s", errUnseen, procfs.PtraceNeeds())
 	}
-	for _, p := range append([]tcpvet.Process{t.Holder}, w.of.kept[socketName{t.Netns, t.Cookie}].shared...) {
-		err, known := w.why[p]
-		if !known {
-			err = mayShutDown(p)
-			w.why[p] = err
-		}
-		// Another process may have inherited it: one that has ended matters no more.
-		if err != nil && !errors.Is(err, procfs.ErrEnded) {
-			return err
-		}
+	return allFit(w.fit, t.Holder, w.of.kept[socketName{t.Netns, t.Cookie}].shared)
+}
+
+// fit is mayShutDown, asked once of each process.
+func (w *ways) fit(p tcpvet.Process) error {
+	err, known := w.why[p]
+	if !known {
+		err = mayShutDown(p)
+		w.why[p] = err
 	}
-	return nil
+	return err
 }
 
 // mayShutDown tells why the sockets of a process cannot be shut down. A write to a
@@ -59,7 +62,7 @@ func (w *ways) inOrder(t *tcpvet.Target) error {
 func mayShutDown(p tcpvet.Process) error {
 	handled, err := procfs.FS{}.Handles(p, unix.SIGPIPE)
 	if err != nil {
-		return err
+		return notRead(err)
 	}
 	if !handled {
 		return errDeadly
@@ -115,7 +118,7 @@ func (a *closing) closeInOrder(ctx context.Context, c *sockdiag.Conn, changes []
 		}
 	}
 	var sent []int
-	err := borrow(ctx, targets, func(n, fd int, err error) {
+	err := borrow(ctx, targets, w.fit, func(n, fd int, err error) {
 		if err == nil {
 			err = shutdown(fd, &targets[n])
 		}

@@ -17,6 +17,7 @@ type closePicking struct {
 	more    int // above the limit
 	spared  [numSpared]int
 	about   closeCensus
+	seen    map[socketName]bool // one that changes during a look may be told twice
 }
 
 func (p *closePicking) socket(s *tcpvet.Socket, comm string) {
@@ -24,6 +25,11 @@ func (p *closePicking) socket(s *tcpvet.Socket, comm string) {
 		p.spared[why]++
 		return
 	}
+	name := socketName{s.Netns, s.Cookie}
+	if p.seen[name] {
+		return
+	}
+	p.seen[name] = true
 	if len(p.changes) >= p.opt.max() {
 		p.more++
 		return
@@ -59,7 +65,7 @@ func PlanClose(ctx context.Context, opt CloseOptions) (*Plan, error) {
 	if !opt.Source.Facts(closeFacts).Has(tcpvet.FactCookie) {
 		return nil, fmt.Errorf("%s: %s tells no cookies, and without one a socket cannot be told from the next between the same addresses: use netlink or bpf", what, opt.Source.Name())
 	}
-	p := &closePicking{opt: &opt, self: int32(os.Getpid()), by: newClosing()}
+	p := &closePicking{opt: &opt, self: int32(os.Getpid()), by: newClosing(), seen: make(map[socketName]bool)}
 	gaps, err := opt.selected(ctx, states, closeFacts, p.socket)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)

@@ -42,6 +42,7 @@ func TestPlanCloseRefuses(t *testing.T) {
 		s.Cookie = uint64(i + 1)
 		many = append(many, s)
 	}
+	many = append(many, many[0]) // which changed during the look
 	all := &toldSource{facts: ^tcpvet.Facts(0), sockets: many}
 	blind := errors.New("blind")
 	for name, c := range map[string]struct {

@@ -110,6 +110,15 @@ func (d *Damage) String() string {
 	return fmt.Sprintf("%d lines of the journal were passed over, the first is line %d: %v", d.Lines, d.First, d.Err)
 }
 
+// after gives the sentence as it follows on another one: what was looked for may stand
+// where nothing could be read.
+func (d *Damage) after() string {
+	if text := d.String(); text != "" {
+		return "; " + text
+	}
+	return ""
+}
+
 // What a journal cannot give.
 var (
 	ErrNoEntry   = errors.New("the journal has no such entry")
@@ -118,9 +127,17 @@ var (
 
 // JournalError says that the journal could not be used before anything was
 // changed: nothing was changed.
-type JournalError struct{ Err error }
+type JournalError struct {
+	Err error
+	ID  string // of the set that more was to be added to, "" for a new one
+}
 
-func (e *JournalError) Error() string { return e.Err.Error() + "; nothing was changed" }
+func (e *JournalError) Error() string {
+	if e.ID != "" {
+		return fmt.Sprintf("%v; nothing more was changed than %s has", e.Err, e.ID)
+	}
+	return e.Err.Error() + "; nothing was changed"
+}
 
 // Unwrap gives the cause.
 func (e *JournalError) Unwrap() error { return e.Err }

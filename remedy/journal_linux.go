@@ -160,6 +160,8 @@ func hint(err error, dir string) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission) && unix.Geteuid() != 0:
 		return "; needs root, or a folder of your own with --journal"
+	case errors.Is(err, unix.ENOTDIR):
+		return "; a file is in its way: name a folder with --journal"
 	case errors.Is(err, unix.EROFS):
 		return "; name a folder that can be written with --journal"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

@@ -196,7 +196,7 @@ func pick(log *Log, id string) (*Entry, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("find %.40q: %w: see tcpvet fix log", id, ErrNoEntry)
+		return nil, fmt.Errorf("find %.40q: %w: see tcpvet fix log%s", id, ErrNoEntry, log.Damage.after())
 	case 1:
 		return found[0], nil
 	}

@@ -22,7 +22,7 @@ func doBorrowed(ctx context.Context, jobs []*timersJob) error {
 		targets[i] = *j.target
 	}
 	var notFound []*timersJob
-	err := borrow(ctx, targets, func(i, fd int, err error) {
+	err := borrow(ctx, targets, nil, func(i, fd int, err error) {
 		switch j := jobs[i]; {
 		case err == nil:
 			j.ask(fd)
@@ -94,24 +94,29 @@ func remainsHere(ctx context.Context) (map[uint64]remains, error) {
 
 // ask sets and reads the timers by a descriptor.
 func (j *timersJob) ask(fd int) {
-	var changed timersSet
-	for _, o := range j.calls() {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			j.answer, j.err = failed, &optionError{o.option, err}
-			if changed == 0 {
-				j.answer = refused
-			}
-			return
-		}
-		changed |= o.option
-	}
 	now, err := timersOf(fd)
 	if err != nil {
 		j.answer, j.err = refused, err
-		if changed != 0 {
-			j.answer = failed
-		}
 		return
+	}
+	calls := j.calls(now)
+	for n, o := range calls {
+		if err := o.set(fd); err != nil {
+			j.answer, j.err = failed, &optionError{o.option, err}
+			if n == 0 {
+				j.answer = refused
+			}
+			if j.again(now) { // what had keepalive keeps it
+				_ = keepaliveCall(true).set(fd)
+			}
+			return
+		}
+	}
+	if len(calls) > 0 {
+		if now, err = timersOf(fd); err != nil {
+			j.answer, j.err = failed, err
+			return
+		}
 	}
 	j.answer, j.now, j.err = answered, now, nil
 }
@@ -122,29 +127,38 @@ type call struct {
 	level, name, value int
 }
 
-// calls gives those that a job takes, in the order of bpf/keepalive.bpf.c.
-func (j *timersJob) calls() []call {
-	keepalive := call{setKeepalive, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0}
-	all := []call{
+func (c call) set(fd int) error { return unix.SetsockoptInt(fd, c.level, c.name, c.value) }
+
+func keepaliveCall(on bool) call {
+	c := call{setKeepalive, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0}
+	if on {
+		c.value = 1
+	}
+	return c
+}
+
+// calls gives those that a job takes where now is in effect, in the order of
+// bpf/keepalive.bpf.c.
+func (j *timersJob) calls(now tcpvet.Timers) []call {
+	differ := j.set & differing(now, j.to)
+	var out []call
+	if j.again(now) || differ&setKeepalive != 0 && !j.to.Keepalive {
+		out = append(out, keepaliveCall(false))
+	}
+	for _, o := range [...]call{
 		{setUserTimeout, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(j.to.UserTimeout / time.Millisecond)},
 		{setInterval, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(j.to.Interval / time.Second)},
 		{setCount, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, j.to.Count},
 		{setIdle, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(j.to.Idle / time.Second)},
-	}
-	if j.to.Keepalive {
-		keepalive.value = 1
-		all = append(all, keepalive)
-	} else {
-		all = append([]call{keepalive}, all...)
-	}
-	n := 0
-	for _, o := range all {
-		if j.set&o.option != 0 {
-			all[n] = o
-			n++
+	} {
+		if differ&o.option != 0 {
+			out = append(out, o)
 		}
 	}
-	return all[:n]
+	if j.again(now) || differ&setKeepalive != 0 && j.to.Keepalive {
+		out = append(out, keepaliveCall(true))
+	}
+	return out
 }
 
 // timersOf reads the timers in effect of the socket that fd is.

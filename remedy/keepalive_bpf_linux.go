@@ -23,15 +23,24 @@ type timersBPF struct {
 	objects timersObjects
 	loaded  bool
 	why     error // why they could not be loaded
+	most    int   // how many sockets one pass asks for: the size of the table
 	buf     []byte
 }
 
-// load puts the programs into the kernel. They stay until the process ends or the
-// garbage collector finds them.
-func (b *timersBPF) load() error {
+// A pass goes over all sockets of a namespace. So the table is made for as many as are
+// asked for at first, within these bounds, and more than it holds go in several passes.
+const (
+	leastWanted = 1 << 16
+	mostWanted  = maxChanges
+)
+
+// load puts the programs into the kernel, with a table for n sockets. They stay until
+// the process ends or the garbage collector finds them.
+func (b *timersBPF) load(n int) error {
 	if b.loaded || b.why != nil {
 		return b.why
 	}
+	b.most = min(max(n, leastWanted), mostWanted)
 	b.why = b.tryLoad()
 	b.loaded, b.buf = b.why == nil, make([]byte, 64<<10)
 	return b.why
@@ -42,6 +51,7 @@ func (b *timersBPF) tryLoad() error {
 	if err != nil {
 		return fmt.Errorf("read BPF object: %w", err)
 	}
+	spec.Maps["sockets"].MaxEntries = uint32(b.most)
 	if err = spec.LoadAndAssign(&b.objects, nil); err == nil {
 		return nil
 	}
@@ -57,13 +67,10 @@ func (b *timersBPF) tryLoad() error {
 	return fmt.Errorf("load BPF programs: %w", err)
 }
 
-// mostWanted is how many sockets one pass asks for: the size of the table.
-const mostWanted = 1 << 16
-
 // do answers the jobs to which it finds a way. The error is the first that kept it from
 // one of the namespaces.
 func (b *timersBPF) do(ctx context.Context, jobs []*timersJob) error {
-	if err := b.load(); err != nil {
+	if err := b.load(len(jobs)); err != nil {
 		return err
 	}
 	of := make(map[tcpvet.NetnsID][]*timersJob)
@@ -84,7 +91,7 @@ func (b *timersBPF) do(ctx context.Context, jobs []*timersJob) error {
 			}
 			return
 		case err == nil:
-			for part := range slices.Chunk(of[id], mostWanted) {
+			for part := range slices.Chunk(of[id], b.most) {
 				if err = b.here(ctx, part); err != nil {
 					break
 				}
@@ -137,7 +144,7 @@ func (b *timersBPF) want(open map[uint64]*timersJob) ([]uint64, error) {
 	cookies := make([]uint64, 0, len(open))
 	values := make([][wantedLen]byte, len(open))
 	for cookie, j := range open {
-		encodeWanted(values[len(cookies)][:], j.to, j.set)
+		encodeWanted(values[len(cookies)][:], j.to, j.set, j.fromNow)
 		cookies = append(cookies, cookie)
 	}
 	if _, err := b.objects.Sockets.BatchUpdate(cookies, values, nil); err != nil {
@@ -204,7 +211,7 @@ func (j *timersJob) take(t told) {
 		j.answer, j.state = closed, t.state
 	case t.state == tcpvet.SynRecv:
 		j.answer, j.err = refused, errHandshake
-	case t.errno != 0 && j.set == 0:
+	case t.errno != 0 && !t.tried:
 		// Before Linux 6.1 these programs cannot read. A descriptor may help.
 		j.err = &optionError{t.at, syscall.Errno(t.errno)}
 	case t.errno != 0:

@@ -14,6 +14,10 @@ type timersJob struct {
 	to     tcpvet.Timers
 	set    timersSet // which of them; 0 only asks
 
+	// An idle time that gets shorter begins now. Else it counts from the last
+	// segment, may be over, and the first probe is sent at once.
+	fromNow bool
+
 	answer timersAnswer
 	now    tcpvet.Timers // where it is answered
 	state  tcpvet.State  // where it is closed, of what the kernel still has of it
@@ -39,6 +43,7 @@ const (
 	setInterval
 	setCount
 	setUserTimeout
+	setFromNow // no timer: see timersJob
 )
 
 // String gives the option of the one that is set.
@@ -86,6 +91,12 @@ func settable(t tcpvet.Timers) tcpvet.Timers {
 	t.Count = min(max(t.Count, 1), tcpvet.MaxKeepaliveCount)
 	t.UserTimeout = min(max(t.UserTimeout, 0), tcpvet.MaxUserTimeout)
 	return t
+}
+
+// again tells whether the timer has to be stopped and started for that, where now is in
+// effect.
+func (j *timersJob) again(now tcpvet.Timers) bool {
+	return j.fromNow && j.set&setIdle != 0 && j.to.Idle < now.Idle && j.to.Keepalive && now.Keepalive
 }
 
 // optionError says which option the kernel did not take or tell.

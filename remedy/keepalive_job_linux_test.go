@@ -15,7 +15,7 @@ import (
 )
 
 // toldBytes lays out a struct told as C does.
-func toldBytes(cookie uint64, timers [5]int32, errno int32, at uint32, state, dead uint16) []byte {
+func toldBytes(cookie uint64, timers [5]int32, errno int32, at uint32, state uint16, dead, tried byte) []byte {
 	b := binary.NativeEndian.AppendUint64(nil, cookie)
 	for _, v := range timers {
 		b = binary.NativeEndian.AppendUint32(b, uint32(v))
@@ -23,39 +23,39 @@ func toldBytes(cookie uint64, timers [5]int32, errno int32, at uint32, state, de
 	b = binary.NativeEndian.AppendUint32(b, uint32(errno))
 	b = binary.NativeEndian.AppendUint32(b, at)
 	b = binary.NativeEndian.AppendUint16(b, state)
-	return binary.NativeEndian.AppendUint16(b, dead)
+	return append(b, dead, tried)
 }
 
 var someTimers = [5]int32{1, 30, 3, 5, 45_000}
 
 func TestTold(t *testing.T) {
-	b := toldBytes(7, someTimers, -22, uint32(setCount), 8, 1)
+	b := toldBytes(7, someTimers, -22, uint32(setCount), 8, 1, 1)
 	got, err := decodeTold(b)
 	want := told{
-		cookie: 7, errno: 22, at: setCount, state: tcpvet.CloseWait, dead: true,
+		cookie: 7, errno: 22, at: setCount, state: tcpvet.CloseWait, dead: true, tried: true,
 		timers: tcpvet.Timers{Keepalive: true, Idle: 30 * time.Second, Interval: 3 * time.Second, Count: 5, UserTimeout: 45 * time.Second},
 	}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got, err := decodeTold(toldBytes(7, someTimers, 0, 0, 12, 0)); err != nil || got.state != tcpvet.SynRecv {
+	if got, err := decodeTold(toldBytes(7, someTimers, 0, 0, 12, 1, 0)); err != nil || got.state != tcpvet.SynRecv || !got.dead || got.tried {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, bad := range [][]byte{nil, b[1:], append(b, 0), toldBytes(0, someTimers, 0, 0, 1, 0), toldBytes(1, someTimers, 1, 0, 1, 0), toldBytes(1, someTimers, 0, 0, 13, 0)} {
+	for _, bad := range [][]byte{nil, b[1:], append(b, 0), toldBytes(0, someTimers, 0, 0, 1, 0, 0), toldBytes(1, someTimers, 1, 0, 1, 0, 0), toldBytes(1, someTimers, 0, 0, 13, 0, 0)} {
 		if _, err := decodeTold(bad); err == nil || !strings.HasPrefix(err.Error(), "decode timers of a socket: ") {
 			t.Errorf("%x: %v", bad, err)
 		}
 	}
 	var wanted [wantedLen]byte
-	encodeWanted(wanted[:], want.timers, setIdle|setUserTimeout)
-	if !bytes.Equal(wanted[:timersLen], b[8:8+timersLen]) || binary.NativeEndian.Uint32(wanted[timersLen:]) != 2|16 {
+	encodeWanted(wanted[:], want.timers, setIdle|setUserTimeout, true)
+	if !bytes.Equal(wanted[:timersLen], b[8:8+timersLen]) || binary.NativeEndian.Uint32(wanted[timersLen:]) != 2|16|32 {
 		t.Errorf("wanted: %x, want the timers of %x", wanted, b)
 	}
 }
 
 func FuzzTold(f *testing.F) {
-	f.Add(toldBytes(7, someTimers, 0, 0, 1, 0))
-	f.Add(append(toldBytes(7, someTimers, -1, 1, 6, 1), toldBytes(8, [5]int32{-1, -1, -1, -1, -1}, 0, 0, 12, 0)...))
+	f.Add(toldBytes(7, someTimers, 0, 0, 1, 0, 0))
+	f.Add(append(toldBytes(7, someTimers, -1, 1, 6, 1, 0), toldBytes(8, [5]int32{-1, -1, -1, -1, -1}, 0, 0, 12, 0, 0)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
 		err := readTold(context.Background(), bytes.NewReader(b), make([]byte, 64), func(got told) {
@@ -94,7 +94,7 @@ func (s *slow) Read(p []byte) (int, error) {
 }
 
 func TestReadTold(t *testing.T) {
-	two := append(toldBytes(7, someTimers, 0, 0, 1, 0), toldBytes(8, someTimers, 0, 0, 1, 0)...)
+	two := append(toldBytes(7, someTimers, 0, 0, 1, 0, 0), toldBytes(8, someTimers, 0, 0, 1, 0, 0)...)
 	for _, test := range []struct {
 		b    []byte
 		want int
@@ -128,7 +128,8 @@ func TestTimersJobTakes(t *testing.T) {
 		{"set", setIdle, told{timers: timers}, answered, tcpvet.OutcomeApplied, ""},
 		{"set by another too", setIdle, told{timers: tcpvet.Timers{}}, answered, tcpvet.OutcomeFailed, "it was set to 30s + 5 x 3s and is off: its program set it at the same time"},
 		{"a kernel that does not read", 0, told{errno: 22, at: setKeepalive}, unanswered, tcpvet.OutcomeRefused, "nothing led to it"},
-		{"an option that is not taken", setCount, told{errno: 22, at: setCount}, failed, tcpvet.OutcomeFailed, "TCP_KEEPCNT: invalid argument"},
+		{"set by a kernel that does not read", setCount, told{errno: 22, at: setKeepalive}, unanswered, tcpvet.OutcomeRefused, "nothing led to it"},
+		{"an option that is not taken", setCount, told{errno: 22, at: setCount, tried: true}, failed, tcpvet.OutcomeFailed, "TCP_KEEPCNT: invalid argument"},
 		{"closed", setIdle, told{dead: true, state: tcpvet.TimeWait}, closed, tcpvet.OutcomeGone, "it was closed since, and is in TIME-WAIT"},
 		{"handshake", 0, told{state: tcpvet.SynRecv}, refused, tcpvet.OutcomeRefused, errHandshake.Error()},
 	} {

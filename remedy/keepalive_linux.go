@@ -19,9 +19,11 @@ const (
 // of sockets that are known by their cookies. What an iterator of BPF does not lead
 // to, a descriptor does that is borrowed from the process which holds the socket.
 type keepalive struct {
-	by    string
-	leave bool // the user timeout stays as it is
-	bpf   timersBPF
+	by      string
+	leave   bool // the user timeout stays as it is
+	fromNow bool // as of a timersJob
+	each    bool // that none of the sockets may be reached is told of each, and no error
+	bpf     timersBPF
 }
 
 // keepaliveActor gives the actor of KeepalivePlan.
@@ -29,18 +31,12 @@ func keepaliveActor() Actor { return new(keepalive) }
 
 // Present reads the timers that are in effect.
 func (k *keepalive) Present(ctx context.Context, changes []tcpvet.Change) error {
-	var jobs []*timersJob
-	var of []*tcpvet.Change
-	for i := range changes {
-		if c := &changes[i]; c.Outcome == tcpvet.OutcomePlanned {
-			jobs, of = append(jobs, &timersJob{target: &c.Target}), append(of, c)
-		}
-	}
+	jobs, places := jobsFor(changes)
 	if err := k.do(ctx, jobs); err != nil {
 		return fmt.Errorf("read the keepalive of sockets: %w", err)
 	}
 	for n, j := range jobs {
-		c := of[n]
+		c := &changes[places[n]]
 		if j.answer != answered {
 			c.Outcome, c.Reason = j.outcome()
 			continue
@@ -55,16 +51,11 @@ func (k *keepalive) Present(ctx context.Context, changes []tcpvet.Change) error 
 
 // Apply sets those of the timers that are to be others.
 func (k *keepalive) Apply(ctx context.Context, changes []tcpvet.Change, tell Tell) error {
-	var jobs []*timersJob
-	var places []int
-	for i := range changes {
-		c := &changes[i]
-		if c.Outcome != tcpvet.OutcomePlanned {
-			continue
-		}
-		to := settable(c.After.Timers)
-		jobs = append(jobs, &timersJob{target: &c.Target, to: to, set: differing(c.Before.Timers, to)})
-		places = append(places, i)
+	jobs, places := jobsFor(changes)
+	for n, i := range places {
+		c, j := &changes[i], jobs[n]
+		j.to = settable(c.After.Timers)
+		j.set, j.fromNow = differing(c.Before.Timers, j.to), k.fromNow
 	}
 	err := k.do(ctx, jobs)
 	for n, j := range jobs {
@@ -85,6 +76,19 @@ func (k *keepalive) Apply(ctx context.Context, changes []tcpvet.Change, tell Tel
 	return nil
 }
 
+// jobsFor gives a job for each change that has no outcome, which only asks, and their
+// places.
+func jobsFor(changes []tcpvet.Change) (jobs []*timersJob, places []int) {
+	places = pending(changes)
+	all := make([]timersJob, len(places))
+	jobs = make([]*timersJob, len(places))
+	for n, i := range places {
+		all[n].target = &changes[i].Target
+		jobs[n] = &all[n]
+	}
+	return jobs, places
+}
+
 // do answers jobs, those of one socket one after the other. The error says that some
 // could not be tried, or that none of them may be reached.
 func (k *keepalive) do(ctx context.Context, jobs []*timersJob) error {
@@ -100,7 +104,7 @@ func (k *keepalive) do(ctx context.Context, jobs []*timersJob) error {
 			noBPF = why
 		}
 	}
-	if len(jobs) == 0 {
+	if len(jobs) == 0 || k.each {
 		return ctx.Err()
 	}
 	return allDenied(jobs, noBPF)

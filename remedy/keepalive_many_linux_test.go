@@ -25,6 +25,7 @@ func TestRootKeepaliveMany(t *testing.T) {
 				t.Fatal(err)
 			}
 			planned := time.Now()
+			p.Risk = tcpvet.DropsConnections // to give it to more can; to take it back cannot
 			if err := p.Apply(t.Context(), j); err != nil || p.Tally()[tcpvet.OutcomeApplied] != n {
 				t.Fatalf("%v, %v", p.Tally(), err)
 			}
@@ -36,6 +37,9 @@ func TestRootKeepaliveMany(t *testing.T) {
 			u, err := PlanUndo(t.Context(), j, p.ID, UndoOptions{})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if u.Risk != tcpvet.ChangesProcess {
+				t.Errorf("the undo's risk is %v", u.Risk)
 			}
 			u.By.(*keepalive).by = by
 			if err := u.Apply(t.Context(), j); err != nil || u.Tally()[tcpvet.OutcomeUndone] != n {
@@ -58,22 +62,23 @@ func cpuOf(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// More sockets than one pass asks for go in several.
+// More sockets than one pass asks for go in several. One pass asks for as many as there
+// are at first.
 func TestRootKeepaliveInParts(t *testing.T) {
 	kerneltest.Netns(t)
 	h := holderOf(t, nil)
 	ends := h.do(order{Do: "open", Family: "6", N: 4})
 	b := new(timersBPF)
-	if err := b.load(); err != nil {
+	if err := b.load(1); err != nil {
 		t.Fatal(err)
 	}
 	var jobs []*timersJob
-	targets := make([]tcpvet.Target, 0, mostWanted+8)
+	targets := make([]tcpvet.Target, 0, leastWanted+8)
 	add := func(cookie uint64) {
 		targets = append(targets, tcpvet.Target{Netns: h.id, Cookie: cookie})
 		jobs = append(jobs, &timersJob{target: &targets[len(targets)-1]})
 	}
-	for i := range uint64(mostWanted) {
+	for i := range uint64(leastWanted) {
 		add(1<<62 + i) // of no socket
 	}
 	for _, e := range ends {
@@ -84,11 +89,15 @@ func TestRootKeepaliveInParts(t *testing.T) {
 	}
 	for i, j := range jobs {
 		want := closed
-		if i >= mostWanted {
+		if i >= leastWanted {
 			want = answered
 		}
 		if j.answer != want {
 			t.Fatalf("job %d: %d, want %d", i, j.answer, want)
 		}
+	}
+	all := new(timersBPF)
+	if err := all.load(len(jobs)); err != nil || all.objects.Sockets.MaxEntries() != uint32(len(jobs)) {
+		t.Errorf("for %d sockets: a table for %d, %v", len(jobs), all.objects.Sockets.MaxEntries(), err)
 	}
 }

@@ -29,6 +29,9 @@ type keepaliveNotes struct {
 	timers    tcpvet.Timers // without a user timeout that of each socket stays
 	sockets   int           // that are to be changed
 	had       int           // of these, with keepalive before
+	spread    bool          // their idle times lie apart
+	earlier   int           // of those, that had a longer idle time
+	perSecond float64       // probes, while all of them are idle
 	states    map[tcpvet.State]int
 	endEarly  int             // with a user timeout of their own that takes the place of the count
 	earliest  tcpvet.Timers   // of those the one that is ended first
@@ -57,45 +60,86 @@ func (k *keepaliveNotes) count(c *tcpvet.Change) {
 	}
 	k.sockets++
 	k.states[c.Target.State]++
+	t := c.After.Timers
 	if c.Before.Timers.Keepalive {
 		k.had++
+		if t.Idle < c.Before.Timers.Idle {
+			k.earlier++
+		}
 	}
-	if t := c.After.Timers; t.UserTimeout != k.timers.UserTimeout {
+	k.spread = k.spread || t.Idle != k.timers.Idle
+	k.perSecond += 1 / probePause(t).Seconds()
+	if t.UserTimeout != k.timers.UserTimeout {
 		if k.endEarly++; k.endEarly == 1 || t.Dead() < k.earliest.Dead() {
 			k.earliest = t
 		}
 	}
 }
 
+// probePause is how long an idle connection goes without a probe, where the peer answers
+// (kernel function tcp_keepalive_timer).
+func probePause(t tcpvet.Timers) time.Duration { return max(t.Idle, t.Interval) }
+
+// tooMany tells that the probes of some may all be dropped on the way to a peer on this
+// host.
+func (k *keepaliveNotes) tooMany() bool { return tooMany(k.sockets, k.timers) }
+
 // sentences says what the plan does, what it will not do, what it costs and its harm.
 func (k *keepaliveNotes) sentences() (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	t := k.timers
 	if k.sockets > 0 {
-		say("An idle connection whose peer is gone ends %s after the peer's last segment: %s. Its port is free then; its descriptor only when the program closes it.", t.Dead(), k.how())
+		say("It ends an idle connection whose peer is gone, about %s after the peer was last heard: %s. The port is free then; the descriptor only when the program closes it.", t.Dead(), k.how())
 		k.userTimeouts(say)
 		k.stays(say)
-		say("It costs up to %s probes a second while all %d are idle, each of them a segment and its answer.", rate(k.sockets, t.Idle), k.sockets)
-		// An outage that begins right before the first probe is due needs to last
-		// for the probes only.
-		say("Its harm: an outage of more than %s may end idle connections that would have outlived it, and one of more than %s ends them all.", t.Dead()-t.Idle, t.Dead())
-		if k.had > 0 {
-			say("%d of them had keepalive before, by their program or another: these values take the place of theirs, and one that has been silent for longer than %s is probed at once.", k.had, t.Idle)
+		k.costs(say)
+		say("Its harm: %s can end idle connections that would have outlived it, and one of more than %s ends them all.", outage(t), t.Dead()-t.Idle+probePause(t))
+		if k.tooMany() {
+			say("They are so many that peers on this host (loopback, veth) may lose all probes of some, which are then ended though nothing is wrong with them: a queue takes %s at once (net.core.netdev_max_backlog). A longer --idle or a higher --count allows more of them.", tcpvet.Thousands(backlog))
 		}
-		say("Sockets that are opened from now on are not touched: tcpvet run gives a program's sockets keepalive as they begin, and --watch looks for new ones. A program may set its own values later, as Go does right after connect and accept (15s).")
+		if k.had > 0 {
+			say("%s of them had keepalive before: these values take the place of theirs.%s", tcpvet.Thousands(k.had), k.fromNow())
+		}
+		say("Sockets that are opened from now on are not touched: tcpvet run and --watch are for those. A program may set its own values later, as Go does right after connect and accept (15s).")
 	}
 	if k.listeners > 0 {
 		say("What %s from now on begins with these values, unless the program sets its own.", acceptors(k.listeners))
 	}
 	if k.sockets+k.listeners > 0 {
-		say("Undo sets the values that were in effect, also where these came from net.ipv4.tcp_keepalive_time, _intvl and _probes: a later change of those does not reach such a socket.")
+		say("Undo gives each socket the values that it has now; a later change of net.ipv4.tcp_keepalive_time, _intvl and _probes does not reach it then.")
 	}
 	for _, why := range allLeftOut {
 		if n := k.left[why]; n > 0 {
-			say("Left out: %d %s.", n, why)
+			say("Left out: %s %s.", tcpvet.Thousands(n), why)
 		}
 	}
 	return out
+}
+
+// fromNow says of sockets whose idle time gets shorter when they are probed first.
+func (k *keepaliveNotes) fromNow() string {
+	if k.earlier == 0 {
+		return ""
+	}
+	return " Where the idle time gets shorter the silence counts from now, so that those that are silent already are not probed all at once."
+}
+
+// costs says how many probes there will be.
+func (k *keepaliveNotes) costs(say func(string, ...any)) {
+	apart := ""
+	if k.spread {
+		apart = fmt.Sprintf(" So that they do not come all at once, each socket has an idle time of its own, from %s to %s.", k.timers.Idle-time.Duration(idleSteps(k.timers.Idle)-1)*time.Second, k.timers.Idle)
+	}
+	say("It costs up to %s a second while all %s are idle, each of them a segment and its answer.%s", rate(k.perSecond), tcpvet.Thousands(k.sockets), apart)
+}
+
+// outage words the shortest that ends a connection: it begins right before the first
+// probe, and lasts until the last one is lost.
+func outage(t tcpvet.Timers) string {
+	if d := t.Dead() - t.Idle - t.Interval; d > 0 {
+		return fmt.Sprintf("an outage of more than %s", d)
+	}
+	return "an outage that one probe is lost in"
 }
 
 // how says by which timers an idle connection ends.
@@ -119,33 +163,35 @@ func (k *keepaliveNotes) userTimeouts(say func(string, ...any)) {
 		return
 	}
 	if k.endEarly > 0 {
-		say("%d of them have a user timeout of their own, which stays and takes the place of the count: the first of them ends after %s (user timeout %s).", k.endEarly, k.earliest.Dead(), k.earliest.UserTimeout)
+		say("%s of them have a user timeout of their own, which stays and takes the place of the count: the first of them ends after %s (user timeout %s).", tcpvet.Thousands(k.endEarly), k.earliest.Dead(), k.earliest.UserTimeout)
 	}
 }
 
 // stays says what keepalive does not end.
 func (k *keepaliveNotes) stays(say func(string, ...any)) {
-	t := k.timers
 	if n := k.states[tcpvet.CloseWait]; n > 0 {
-		say("%d of them are in CLOSE-WAIT: only their program can close them, and the descriptors stay until it does. Where the peer has closed too, its end goes after its net.ipv4.tcp_fin_timeout (60 s by default), and a reset answers the next probe: the port is free within %s of that. Where it has only half closed (its end stays in FIN-WAIT-2) it answers every probe, and nothing ends.", n, t.Idle)
+		say("%s of them are in CLOSE-WAIT, which only their program can close. Where the peer has closed for good, its kernel forgets the connection after its net.ipv4.tcp_fin_timeout (60s by default) and answers the next probe with a reset: the port is free about %s after that, or from now if that is over. Where the peer has only half closed it answers every probe, and nothing ends.", tcpvet.Thousands(n), probePause(k.timers))
 	}
 	if n := k.states[tcpvet.FinWait2]; n > 0 {
-		say("%d of them are in FIN-WAIT-2: the peer has yet to close, and while it lives it answers every probe, so these stay.", n)
+		say("%s of them are in FIN-WAIT-2: the peer has yet to close, and while it lives it answers every probe, so these stay.", tcpvet.Thousands(n))
 	}
 }
 
-// rate says how many in so long are a second.
-func rate(n int, d time.Duration) string {
-	r := float64(n) / d.Seconds()
-	if r < 10 {
-		return fmt.Sprintf("%.1f", math.Ceil(r*10)/10)
+// rate says how many probes a second there are, rounded up: below ten to a tenth.
+func rate(r float64) string {
+	const sum = 1e-6 // as much as adding them may have put on top
+	if tenths := math.Ceil((r - sum) * 10); tenths < 100 && tenths != 10 {
+		return fmt.Sprintf("%.1f probes", tenths/10)
 	}
-	return fmt.Sprintf("%.0f", math.Ceil(r))
+	if n := int(math.Ceil(r - sum)); n != 1 {
+		return tcpvet.Thousands(n) + " probes"
+	}
+	return "1 probe"
 }
 
 func acceptors(listeners int) string {
 	if listeners == 1 {
 		return "the listener accepts"
 	}
-	return fmt.Sprintf("the %d listeners accept", listeners)
+	return fmt.Sprintf("the %s listeners accept", tcpvet.Thousands(listeners))
 }

@@ -23,7 +23,7 @@ type KeepaliveOptions struct {
 }
 
 // keepaliveFacts is what a look has to tell of sockets that get keepalive.
-const keepaliveFacts = tcpvet.FactCookie | tcpvet.FactInode | tcpvet.FactMini | tcpvet.FactHolders | tcpvet.FactListeners
+const keepaliveFacts = tcpvet.FactCookie | tcpvet.FactInode | tcpvet.FactMini | tcpvet.FactHolders | tcpvet.FactListeners | tcpvet.FactPortRange
 
 // PlanKeepalive plans to give keepalive to sockets of running processes. Selected
 // sockets that cannot take it, or are tcpvet's own, are no part of the plan: its notes
@@ -38,7 +38,7 @@ func planKeepalive(ctx context.Context, opt KeepaliveOptions, by string) (*Plan,
 	}
 	p := &Plan{
 		Plan: tcpvet.Plan{Kind: tcpvet.KeepalivePlan, Risk: tcpvet.ChangesProcess},
-		By:   &keepalive{by: by, leave: opt.Timers.UserTimeout == 0},
+		By:   &keepalive{by: by, leave: opt.Timers.UserTimeout == 0, fromNow: true},
 	}
 	about := keepaliveNotes{timers: opt.Timers}
 	seen := make(map[uint64]bool)
@@ -57,6 +57,7 @@ func planKeepalive(ctx context.Context, opt KeepaliveOptions, by string) (*Plan,
 	if len(p.Changes) == 0 && about.left[leftUnnamed] > 0 {
 		return nil, fmt.Errorf("plan keepalive: %w", errNoCookies)
 	}
+	spreadIdle(p.Changes)
 	if err := p.By.Present(ctx, p.Changes); err != nil {
 		return nil, fmt.Errorf("plan keepalive: %w", err)
 	}
@@ -66,6 +67,9 @@ func planKeepalive(ctx context.Context, opt KeepaliveOptions, by string) (*Plan,
 			c.Outcome, c.Reason = tcpvet.OutcomeUnchanged, "it is so already"
 		}
 		about.count(c)
+	}
+	if about.tooMany() {
+		p.Risk = tcpvet.DropsConnections
 	}
 	p.Notes = about.sentences()
 	return p, nil

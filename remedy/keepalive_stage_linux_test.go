@@ -194,9 +194,12 @@ func accept(listener int) (end, error) {
 
 // setByOwner sets as a program does.
 func setByOwner(fd int, t tcpvet.Timers) error {
-	j := &timersJob{to: t, set: ^timersSet(0)}
-	for _, c := range j.calls() {
-		if err := unix.SetsockoptInt(fd, c.level, c.name, c.value); err != nil {
+	now, err := timersOf(fd)
+	if err != nil {
+		return err
+	}
+	for _, c := range (&timersJob{to: t, set: ^timersSet(0)}).calls(now) {
+		if err := c.set(fd); err != nil {
 			return err
 		}
 	}

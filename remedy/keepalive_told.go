@@ -8,7 +8,8 @@ import (
 	"github.com/tcpvet/tcpvet"
 )
 
-// Sizes of the structs of bpf/keepalive.bpf.c.
+// Sizes of the structs of bpf/keepalive.bpf.c, and of the timers in bpf/sockopt.h of the
+// module, which they hold.
 const (
 	timersLen = 20
 	wantedLen = timersLen + 4
@@ -27,6 +28,7 @@ type told struct {
 	at     timersSet
 	state  tcpvet.State
 	dead   bool // its program has closed it
+	tried  bool // to change it
 }
 
 // decodeTold reads one.
@@ -43,7 +45,7 @@ func decodeTold(b []byte) (t told, err error) {
 		Count: number(20), UserTimeout: time.Duration(uint32(number(24))) * time.Millisecond,
 	}
 	t.errno, t.at = -number(28), timersSet(number(32))
-	t.dead = order.Uint16(b[38:]) != 0
+	t.dead, t.tried = b[38] != 0, b[39] != 0
 	n := order.Uint16(b[36:])
 	if t.cookie == 0 || t.errno < 0 || n > kernelSynRecv {
 		return t, fmt.Errorf("decode timers of a socket: cookie %d, error %d, state %d", t.cookie, t.errno, n)
@@ -56,7 +58,10 @@ func decodeTold(b []byte) (t told, err error) {
 }
 
 // encodeWanted writes a struct wanted.
-func encodeWanted(b []byte, t tcpvet.Timers, set timersSet) {
+func encodeWanted(b []byte, t tcpvet.Timers, set timersSet, fromNow bool) {
+	if fromNow {
+		set |= setFromNow
+	}
 	order := binary.NativeEndian
 	keepalive := uint32(0)
 	if t.Keepalive {

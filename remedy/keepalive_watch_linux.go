@@ -30,6 +30,9 @@ func WatchKeepalive(ctx context.Context, p *Plan, j *Journal, opt KeepaliveOptio
 			w.seen[c.Target.Cookie] = true
 		}
 	}
+	if k, ok := p.By.(*keepalive); ok {
+		k.each = true // what is new may be of one process that nobody may reach
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -84,6 +87,7 @@ func (w *keepaliveWatch) look(ctx context.Context) ([]tcpvet.Change, []tcpvet.Ga
 		return nil, nil, err
 	}
 	w.seen = met
+	spreadIdle(changes)
 	if sameGaps(w.gaps, gaps) {
 		return changes, nil, nil
 	}

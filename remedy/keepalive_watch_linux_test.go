@@ -2,9 +2,13 @@ package remedy
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
@@ -82,6 +86,46 @@ func watchAfter(t *testing.T, begin int) {
 	}
 }
 
+// A process that may not be reached is refused what it opens, and the others go on.
+func TestRootKeepaliveWatchDenied(t *testing.T) {
+	kerneltest.Netns(t)
+	h := holderOf(t, asNobody)
+	opt := h.options()
+	opt.Match = nil // all of the namespace: who holds it is not seen either
+	p, err := planKeepalive(t.Context(), opt, byBorrow)
+	ok(t, err)
+	j := journalIn(t)
+	ok(t, p.Apply(t.Context(), j))
+	// Capabilities belong to the thread, which is the test's.
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	ok(t, unix.Capget(&head, &caps[0]))
+	less := caps
+	less[0].Effective &^= 1 << unix.CAP_SYS_PTRACE
+	h.do(order{Do: "open", Family: "4", N: 1})
+	ok(t, unix.Capset(&head, &less[0]))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var said []string
+	err = WatchKeepalive(ctx, p, j, opt, 20*time.Millisecond, func(changes []tcpvet.Change, _ []tcpvet.Gap) {
+		for _, c := range changes {
+			said = append(said, string(c.Outcome)+" "+c.Reason)
+		}
+		switch len(said) {
+		case 2:
+			ok(t, unix.Capset(&head, &caps[0]))
+			h.do(order{Do: "open", Family: "6", N: 1})
+		case 4:
+			cancel()
+		}
+	})
+	ok(t, unix.Capset(&head, &caps[0]))
+	refused := fmt.Sprintf("refused its descriptor may not be borrowed: no process that may be read holds it: enter network namespace %d: nothing that may be read leads to it; needs CAP_SYS_PTRACE", h.id)
+	if err != nil || !slices.Equal(said, []string{refused, refused, "applied ", "applied "}) {
+		t.Errorf("%v, %q", err, said)
+	}
+}
+
 // A look that finds nothing to be done costs no change and no line; one that is wrong
 // ends the watch.
 func TestWatchKeepaliveRefuses(t *testing.T) {
@@ -93,7 +137,7 @@ func TestWatchKeepaliveRefuses(t *testing.T) {
 	}{
 		{KeepaliveOptions{}, 0, "watch for new sockets: every 0s"},
 		{KeepaliveOptions{Timers: tcpvet.Timers{UserTimeout: 1}}, time.Second, "watch for new sockets: keepalive is to be off"},
-		{KeepaliveOptions{Timers: tcpvet.Timers{Keepalive: true}}, time.Second, "watch for new sockets: check keepalive: idle 0s"},
+		{KeepaliveOptions{Timers: tcpvet.Timers{Keepalive: true}}, time.Second, "watch for new sockets: check timers: idle 0s"},
 	} {
 		err := WatchKeepalive(t.Context(), p, journalIn(t), test.opt, test.every, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {

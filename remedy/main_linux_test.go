@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 		"keepalive-ends":   holdEnds,
 		"close-leaker":     leakConnections,
 		"close-denied":     closeDenied,
+		"borrow-hidden":    borrowHidden,
 		"keepalive-denied": keepaliveDenied,
 		"journal-mapped":   addOne,
 	})

@@ -32,7 +32,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal) error {
 	}
 	s, err := j.begin(ctx, &p.Plan, places)
 	if err != nil {
-		return &JournalError{err}
+		return &JournalError{Err: err}
 	}
 	p.set, p.ID = s, s.id
 	return p.act(ctx, p.Changes, places, s.end)
@@ -52,11 +52,11 @@ func (p *Plan) Extend(ctx context.Context, j *Journal, changes []tcpvet.Change) 
 	if p.set == nil {
 		s, err := j.begin(ctx, &tcpvet.Plan{Kind: p.Kind, Risk: p.Risk, Changes: changes}, places)
 		if err != nil {
-			return &JournalError{err}
+			return &JournalError{Err: err}
 		}
 		p.set, p.ID = s, s.id
 	} else if err := p.set.record(ctx, nil, changes, places); err != nil {
-		return &JournalError{err}
+		return &JournalError{Err: err, ID: p.ID}
 	}
 	return p.act(ctx, changes, places, p.set.end)
 }

@@ -247,4 +247,12 @@ func TestExtend(t *testing.T) {
 	if err := late.Extend(ctx, j, runs("a")); err != nil || late.ID == "" || m.has["a"].Text != "on" {
 		t.Errorf("%v, %q", err, late.ID)
 	}
+	// Where no more can be written down no more is changed, and what was stands.
+	if err := os.Chmod(j.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	err = late.Extend(ctx, j, runs("b"))
+	if _, is := errors.AsType[*JournalError](err); !is || !strings.HasSuffix(err.Error(), "; nothing more was changed than "+late.ID+" has") || m.has["b"].Text == "on" {
+		t.Errorf("a journal that others may write: %v, b is %v", err, m.has["b"])
+	}
 }

@@ -128,32 +128,6 @@ func bySpace(ctx context.Context, changes []tcpvet.Change, act func(*tcpvet.Chan
 	})
 }
 
-// inside visits namespaces, each once, on one thread.
-func inside(ctx context.Context, ids []tcpvet.NetnsID, visit func(tcpvet.NetnsID, error)) error {
-	if len(ids) == 0 {
-		return ctx.Err()
-	}
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	all, _, err := netns.Find(netns.Options{})
-	if err != nil {
-		return err
-	}
-	var found []netns.Found
-	for _, id := range ids {
-		if i := slices.IndexFunc(all, func(f netns.Found) bool { return f.ID == id }); i >= 0 {
-			found = append(found, all[i])
-		} else {
-			found = append(found, netns.Found{ID: id}) // one's own needs no way; of another one it says that it is gone
-		}
-	}
-	return netns.Each(ctx, found, func(f netns.Found, err error) error {
-		visit(f.ID, err)
-		return nil
-	})
-}
-
 // readSetting reads a setting in the namespace of the thread, with one blank between
 // its parts.
 func readSetting(name string) (string, error) {

@@ -186,11 +186,18 @@ func TestRootSysctlRefuses(t *testing.T) {
 	if p := planned(t, id, "net.ipv4.tcp_available_congestion_control=reno"); p.Changes[0].Outcome != tcpvet.OutcomeRefused {
 		t.Errorf("a setting that can only be read: %+v", p.Changes[0])
 	}
+	// What is so already is refused by nothing.
+	if p := planned(t, id, "net.ipv4.tcp_fin_timeout=60"); p.Changes[0].Outcome != tcpvet.OutcomeUnchanged {
+		t.Errorf("as it is: %+v", p.Changes[0])
+	}
 	// A leak speaks against a wider range in its own namespace.
 	for of, want := range map[tcpvet.NetnsID]tcpvet.Outcome{id: tcpvet.OutcomeRefused, id + 1: tcpvet.OutcomePlanned} {
 		p, err := PlanSysctl(context.Background(), SysctlOptions{
 			Settings: []tcpvet.SetSysctl{{Netns: id, Name: rangeSetting, Value: "10240 60999"}},
-			Findings: []tcpvet.Finding{{Rule: "close-wait-leak", Severity: tcpvet.Critical, Subject: tcpvet.Subject{Netns: of}}},
+			Findings: []tcpvet.Finding{{
+				Rule: "close-wait-leak", Severity: tcpvet.Critical, Subject: tcpvet.Subject{Netns: of},
+				Numbers: []tcpvet.Number{{Name: leakTakes, Value: 20000}, {Name: leakOf, Value: 28232}},
+			}},
 		})
 		if err != nil || p.Changes[0].Outcome != want {
 			t.Errorf("a leak in %d: %+v, %v", of, p.Changes, err)

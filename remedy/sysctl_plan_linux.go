@@ -46,13 +46,13 @@ func PlanSysctl(ctx context.Context, opt SysctlOptions) (*Plan, error) {
 		if c.Outcome != tcpvet.OutcomePlanned {
 			continue
 		}
+		if c.Before == c.After {
+			c.Outcome, c.Reason = tcpvet.OutcomeUnchanged, "it is so already"
+			continue
+		}
 		s := spaces[c.Target.Netns]
 		if why := s.refusal(c.Target.Setting, c.After.Text); why != "" {
 			c.Outcome, c.Reason = tcpvet.OutcomeRefused, why
-			continue
-		}
-		if c.Before == c.After {
-			c.Outcome, c.Reason = tcpvet.OutcomeUnchanged, "it is so already"
 			continue
 		}
 		for _, note := range s.notes(c.Target.Setting, c.After.Text) {

@@ -90,24 +90,20 @@ func (s *space) refusePorts() string {
 			return "" // the kernel is asked
 		}
 	}
-	portRange, _ := s.after(rangeSetting)
-	reserved, _ := s.after(reservedSetting)
-	to, err := procfs.ParsePorts(portRange, reserved)
+	before, room, err := s.room()
 	if err != nil {
 		return err.Error()
 	}
-	room := to.Size() - to.ReservedInside()
 	if room <= 0 {
 		return "no port is left to choose: the reserved ports cover the range, and every connect() would fail with EADDRNOTAVAIL"
 	}
-	now, err := procfs.ParsePorts(s.now[rangeSetting], s.now[reservedSetting])
-	if err != nil {
+	if before < 0 {
 		return ""
 	}
-	before := now.Size() - now.ReservedInside()
 	if room > before {
-		if f := s.leak(); f != nil {
-			return fmt.Sprintf("close-wait-leak: %s: more ports only delay the end; cure the leak first", f.Title)
+		if f := s.feeds(); f != nil {
+			return fmt.Sprintf("%s speaks against it (%s; %.0f of %.0f ports): more ports only delay the end; cure the leak first: tcpvet explain %s",
+				leakRule, oneBlank(f.Title), number(f, leakTakes), number(f, leakOf), leakRule)
 		}
 	}
 	if room < before {
@@ -118,16 +114,20 @@ func (s *space) refusePorts() string {
 	return ""
 }
 
-// leak gives the finding of a leak that grows into its ports. One of severity Info is
-// a single socket, which may be nothing.
-func (s *space) leak() *tcpvet.Finding {
-	i := slices.IndexFunc(s.findings, func(f tcpvet.Finding) bool {
-		return f.Rule == "close-wait-leak" && f.Severity >= tcpvet.Warning
-	})
-	if i < 0 {
-		return nil
+// room gives how many ports there are to choose from, -1 where that cannot be told, and
+// how many there will be.
+func (s *space) room() (before, after int, err error) {
+	portRange, _ := s.after(rangeSetting)
+	reserved, _ := s.after(reservedSetting)
+	to, err := procfs.ParsePorts(portRange, reserved)
+	if err != nil {
+		return -1, 0, err
 	}
-	return &s.findings[i]
+	before = -1
+	if now, err := procfs.ParsePorts(s.now[rangeSetting], s.now[reservedSetting]); err == nil {
+		before = now.Size() - now.ReservedInside()
+	}
+	return before, to.Size() - to.ReservedInside(), nil
 }
 
 // fullest gives the tuple of the namespace that has most ports taken.
@@ -169,6 +169,13 @@ func (s *space) notes(name, value string) []string {
 	var out []string
 	if text := limits[name]; text != "" {
 		out = append(out, name+": "+text+".")
+	}
+	if s.morePorts() {
+		for _, f := range s.findings {
+			if takesPorts(&f) {
+				out = append(out, fmt.Sprintf("%s: %s: the leak fills any range in the end, and is to be cured in any case.", leakRule, oneBlank(f.Title)))
+			}
+		}
 	}
 	if name != rangeSetting {
 		return out

@@ -2,6 +2,7 @@ package remedy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,7 +80,22 @@ func TestRefusals(t *testing.T) {
 		return b
 	}
 	census := &tcpvet.Census{Tuples: map[tcpvet.Tuple]*tcpvet.Budget{tuple: budget(1000), other: budget(20000)}}
-	leak := found("close-wait-leak", tcpvet.Warning)
+	about := func(rule string, severity tcpvet.Severity, local, service string, taken float64) tcpvet.Finding {
+		f := tcpvet.Finding{Rule: rule, Severity: severity, Title: rule + "   to " + service, Subject: tcpvet.Subject{Netns: id, Service: netip.MustParseAddrPort(service)}}
+		if local != "" {
+			f.Subject.Local = netip.MustParseAddr(local)
+		}
+		if taken > 0 {
+			f.Numbers = []tcpvet.Number{{Name: "close_wait_sockets", Value: 1}, {Name: leakTakes, Value: taken}, {Name: leakOf, Value: 28232}}
+		}
+		return f
+	}
+	// A tenth of the ports is 2,823.2.
+	const here, there = "10.0.0.1:80", "10.0.0.2:80"
+	leak := []tcpvet.Finding{about("close-wait-leak", tcpvet.Critical, "10.0.0.9", here, 2824)}
+	leakAnd := func(f tcpvet.Finding, others ...tcpvet.Finding) []tcpvet.Finding { return append(others, f) }
+	warned := about("close-wait-leak", tcpvet.Warning, "10.0.0.9", here, 2824)
+	several := about("close-wait-leak", tcpvet.Warning, "", here, 2824)
 	for _, test := range []struct {
 		name, value string
 		now         map[string]string
@@ -110,8 +126,23 @@ func TestRefusals(t *testing.T) {
 		{name: bucketsSetting, value: "65536"},
 		{name: bucketsSetting, value: "262144"},
 		{name: rangeSetting, value: "10240 60999"},
-		{name: rangeSetting, value: "10240 60999", findings: leak, want: "only delay"},
-		{name: rangeSetting, value: "10240 60999", findings: found("close-wait-leak", tcpvet.Info)},
+		{name: rangeSetting, value: "10240 60999", findings: leak, want: "close-wait-leak speaks against it (close-wait-leak to 10.0.0.1:80; 2824 of 28232 ports): more ports only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: []tcpvet.Finding{about("close-wait-leak", tcpvet.Critical, "10.0.0.9", here, 2823)}},
+		{name: rangeSetting, value: "10240 60999", findings: found("close-wait-leak", tcpvet.Critical)}, // of a server
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(about("close-wait-leak", tcpvet.Info, "10.0.0.9", here, 2824), about("port-exhaustion", tcpvet.Critical, "10.0.0.9", here, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned)},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("port-exhaustion", tcpvet.Warning, "10.0.0.9", here, 0)), want: "only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("time-wait-pressure", tcpvet.Warning, "10.0.0.9", here, 0)), want: "only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("port-exhaustion", tcpvet.Info, "10.0.0.9", here, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("port-exhaustion", tcpvet.Critical, "10.0.0.9", there, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("port-exhaustion", tcpvet.Critical, "10.0.0.8", here, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(leak[0], about("port-exhaustion", tcpvet.Critical, "10.0.0.9", here, 0)), want: "only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(leak[0], about("port-exhaustion", tcpvet.Critical, "10.0.0.9", there, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: append(slices.Clone(leak), about("time-wait-pressure", tcpvet.Warning, "10.0.0.9", there, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(leak[0], about("port-exhaustion", tcpvet.Critical, "10.0.0.9", there, 0), about("close-wait-leak", tcpvet.Warning, "10.0.0.9", there, 2824)), want: "only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(leak[0], tcpvet.Finding{Rule: "port-exhaustion", Severity: tcpvet.Critical, Subject: tcpvet.Subject{Netns: id, Services: 7}}), want: "only delay"},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(warned, about("syn-sent-pileup", tcpvet.Critical, "10.0.0.9", here, 0))},
+		{name: rangeSetting, value: "10240 60999", findings: leakAnd(several, about("port-exhaustion", tcpvet.Critical, "10.0.0.8", here, 0)), want: "only delay"},
 		{name: rangeSetting, value: "32768 60999", findings: leak},
 		{name: rangeSetting, value: "40000 41000", findings: leak}, // 1,001 ports, 1,000 taken
 		{name: rangeSetting, value: "40000 40999", want: "1000 ports are taken toward 10.0.0.1:80"},
@@ -156,8 +187,21 @@ func TestRangeNotes(t *testing.T) {
 	if !strings.Contains(notes, "15432") || strings.Contains(notes, "20000") || strings.Contains(notes, "40000") || strings.Contains(notes, "15433") || strings.Contains(notes, ":80 ") || strings.Count(notes, "15432") != 1 {
 		t.Errorf("notes:\n%s", notes)
 	}
-	if strings.Contains(notes, "even") {
+	if strings.Contains(notes, "even") || strings.Contains(notes, leakRule) {
 		t.Errorf("10240-60999 has both parities:\n%s", notes)
+	}
+	// A leak that does not speak against it is named all the same, with more ports alone.
+	s.findings = []tcpvet.Finding{
+		{Rule: leakRule, Severity: tcpvet.Warning, Title: "app[50]   to 10.0.0.1:80", Numbers: []tcpvet.Number{{Name: leakTakes, Value: 20}, {Name: leakOf, Value: 28232}}},
+		{Rule: leakRule, Severity: tcpvet.Warning, Title: "server"},
+	}
+	if notes = strings.Join(s.notes(rangeSetting, "10240 60999"), "\n"); strings.Count(notes, leakRule) != 1 || !strings.Contains(notes, "close-wait-leak: app[50] to 10.0.0.1:80: the leak fills any range") {
+		t.Errorf("notes:\n%s", notes)
+	}
+	fewer := *s
+	fewer.wanted = map[string]string{rangeSetting: "32768 50000"}
+	if notes = strings.Join(fewer.notes(rangeSetting, "32768 50000"), "\n"); strings.Contains(notes, leakRule) {
+		t.Errorf("notes of fewer ports:\n%s", notes)
 	}
 	s.census = nil
 	notes = strings.Join(s.notes(rangeSetting, "10240 61000"), "\n")

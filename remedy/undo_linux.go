@@ -65,7 +65,8 @@ func PlanUndo(ctx context.Context, j *Journal, id string, opt UndoOptions) (*Pla
 		}
 		p.Gaps = append(p.Gaps, tcpvet.Gap{What: "journal", Where: j.dir(), Err: strings.TrimSuffix(text, "; "), Count: missing})
 	}
-	var set []tcpvet.Value // what each target had and was given
+	var set []tcpvet.Value // what each target was given
+	var sure []bool        // that it was
 	// The last first: a later change may rest on an earlier one.
 	for _, c := range slices.Backward(changes) {
 		switch c.Outcome {
@@ -74,8 +75,11 @@ func PlanUndo(ctx context.Context, j *Journal, id string, opt UndoOptions) (*Pla
 			if !e.SameBoot && c.Target.File == "" {
 				back.Outcome, back.Reason = tcpvet.OutcomeGone, "the machine was started anew since"
 			}
-			p.Changes, set = append(p.Changes, back), append(set, c.After)
+			p.Changes, set, sure = append(p.Changes, back), append(set, c.After), append(sure, c.Outcome == tcpvet.OutcomeApplied)
 		}
+	}
+	if len(p.Changes) == 0 && missing > 0 {
+		return fail(ErrNotUndoable, fmt.Sprintf(": none of its %d changes can be read: see journal %s", missing, j.dir()))
 	}
 	if len(p.Changes) == 0 {
 		return fail(ErrNotUndoable, ": nothing of it was applied")
@@ -84,23 +88,26 @@ func PlanUndo(ctx context.Context, j *Journal, id string, opt UndoOptions) (*Pla
 		return fail(err, "")
 	}
 	for i := range p.Changes {
-		compare(&p.Changes[i], set[i])
+		compare(&p.Changes[i], set[i], sure[i])
 	}
-	if !p.Pending() && len(e.Undone) > 0 && p.Tally()[tcpvet.OutcomeUnchanged] > 0 {
+	if e.Kind == tcpvet.KeepalivePlan {
+		p.Risk = undoRisk(p.Changes)
+	}
+	if tally := p.Tally(); !p.Pending() && len(e.Undone) > 0 && tally[tcpvet.OutcomeUnchanged]+tally[tcpvet.OutcomeGone] > 0 {
 		return fail(ErrUndone, ", by "+strings.Join(e.Undone, " and "))
 	}
 	return p, nil
 }
 
 // compare decides about a change that is to be undone, of which Before is what is
-// there now, and set what was set.
-func compare(c *tcpvet.Change, set tcpvet.Value) {
+// there now, and set what was set; sure tells that it was.
+func compare(c *tcpvet.Change, set tcpvet.Value, sure bool) {
 	now := c.Before
 	switch {
 	case c.Outcome != tcpvet.OutcomePlanned, now == set && now != c.After:
 	case now == c.After:
 		c.Outcome, c.Reason = tcpvet.OutcomeUnchanged, "it is as it was before"
-	case c.Target.Cookie != 0 && between(now.Timers, c.After.Timers, set.Timers):
+	case c.Target.Cookie != 0 && between(now.Timers, c.After.Timers, set.Timers, sure):
 		// Its process ended between two options.
 	default:
 		c.Outcome = tcpvet.OutcomeRefused
@@ -108,9 +115,10 @@ func compare(c *tcpvet.Change, set tcpvet.Value) {
 	}
 }
 
-// between tells whether each of the timers is as in one of two.
-func between(t, a, b tcpvet.Timers) bool {
-	return (t.Keepalive == a.Keepalive || t.Keepalive == b.Keepalive) &&
+// between tells whether each of the timers is as in one of two. Where it is not sure
+// that all was set, keepalive may be off in between for the timer to begin anew.
+func between(t, a, b tcpvet.Timers, sure bool) bool {
+	return (t.Keepalive == a.Keepalive || t.Keepalive == b.Keepalive || !sure && !t.Keepalive) &&
 		(t.Idle == a.Idle || t.Idle == b.Idle) &&
 		(t.Interval == a.Interval || t.Interval == b.Interval) &&
 		(t.Count == a.Count || t.Count == b.Count) &&
@@ -136,5 +144,5 @@ func (j *Journal) find(id string) (*Entry, *Damage, error) {
 			return e, &log.Damage, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("%w that can be undone: see tcpvet fix log", ErrNoEntry)
+	return nil, nil, fmt.Errorf("%w that can be undone: see tcpvet fix log%s", ErrNoEntry, log.Damage.after())
 }

@@ -172,13 +172,13 @@ func TestUndoCompare(t *testing.T) {
 		{set, tcpvet.OutcomePlanned}, {part, tcpvet.OutcomePlanned}, {before, tcpvet.OutcomeUnchanged}, {own, tcpvet.OutcomeRefused},
 	} {
 		c := tcpvet.Change{Target: tcpvet.Target{Cookie: 1}, Before: tcpvet.Value{Timers: test.now}, After: tcpvet.Value{Timers: before}}
-		if compare(&c, tcpvet.Value{Timers: set}); c.Outcome != test.want {
+		if compare(&c, tcpvet.Value{Timers: set}, true); c.Outcome != test.want {
 			t.Errorf("%v: %q, want %q", test.now, c.Outcome, test.want)
 		}
 	}
 	// A setting that is empty now is not half of anything.
 	c := tcpvet.Change{Target: tcpvet.Target{Setting: reservedSetting}, After: tcpvet.Value{Text: "80"}}
-	if compare(&c, tcpvet.Value{Text: "90"}); c.Outcome != tcpvet.OutcomeRefused || !strings.Contains(c.Reason, "is empty now") {
+	if compare(&c, tcpvet.Value{Text: "90"}, true); c.Outcome != tcpvet.OutcomeRefused || !strings.Contains(c.Reason, "is empty now") {
 		t.Errorf("%+v", c)
 	}
 }

@@ -56,15 +56,21 @@ func planHead(p *tcpvet.Plan, applied bool) string {
 	}
 	switch {
 	case len(p.Changes) == 0 && (p.Kind == tcpvet.KeepalivePlan || p.Kind == tcpvet.ClosePlan):
+		if len(p.Gaps) > 0 {
+			return what + ": of what can be seen no socket is selected that could be changed"
+		}
 		return what + ": no socket is selected that could be changed"
 	case len(p.Changes) == 0:
 		return what + ": there is nothing to change"
 	case !applied && p.Pending():
-		return what + ", planned: " + vet.Plain(pendingText(p)) + tallyText(p, "; ") + "; nothing is changed yet (risk: " + p.Risk.String() + ")"
+		return what + ", planned: " + vet.Plain(pendingText(p)) + tallyText(p, "; ") + "; nothing is changed yet"
 	case p.Pending() && p.ID == "":
 		return what + ", not applied: " + vet.Plain(pendingText(p)) + tallyText(p, "; ")
 	case p.ID != "":
 		return what + ", applied as " + p.ID + tallyText(p, ": ")
+	}
+	if applied {
+		return what + ", nothing was changed" + tallyText(p, ": ")
 	}
 	return what + ", nothing is to be changed" + tallyText(p, ": ")
 }

@@ -2,8 +2,11 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tcpvet/tcpvet"
@@ -14,6 +17,9 @@ import (
 type planRow struct {
 	change tcpvet.Change // without what tells one socket from another
 	count  int
+
+	// The idle times that it stands for, from the least to the most, where these differ.
+	idle struct{ before, after [2]time.Duration }
 }
 
 // moreRows is what is left out of a table.
@@ -41,6 +47,9 @@ func planRows(p *tcpvet.Plan, each bool) ([]planRow, moreRows) {
 	if each || p.Kind == tcpvet.SysctlPlan || p.Kind == tcpvet.RunPlan {
 		return rows, moreRows{}
 	}
+	if p.Kind == tcpvet.KeepalivePlan {
+		rows = mergeIdle(rows)
+	}
 	slices.SortStableFunc(rows, func(a, b planRow) int { return cmp.Compare(b.count, a.count) })
 	named, rest := vet.Cut(rows, mostRows)
 	more := moreRows{rows: len(rest)}
@@ -48,6 +57,47 @@ func planRows(p *tcpvet.Plan, each bool) ([]planRow, moreRows) {
 		more.count += r.count
 	}
 	return named, more
+}
+
+// mostIdle is how many rows may differ in nothing but an idle time: a plan for many
+// sockets gives them idle times that lie apart.
+const mostIdle = 3
+
+// mergeIdle makes one row of those that differ in nothing but their idle times, where
+// they are many.
+func mergeIdle(rows []planRow) []planRow {
+	// Without keepalive nothing is printed of its idle time.
+	idle := func(v *tcpvet.Value) time.Duration {
+		if !v.Timers.Keepalive {
+			return 0
+		}
+		return v.Timers.Idle
+	}
+	key := func(c tcpvet.Change) tcpvet.Change {
+		c.Before.Timers.Idle, c.After.Timers.Idle = 0, 0
+		return c
+	}
+	of := make(map[tcpvet.Change]int)
+	for i := range rows {
+		of[key(rows[i].change)]++
+	}
+	merged, at := rows[:0:0], make(map[tcpvet.Change]int)
+	for _, r := range rows {
+		k := key(r.change)
+		before, after := idle(&r.change.Before), idle(&r.change.After)
+		r.idle.before, r.idle.after = [2]time.Duration{before, before}, [2]time.Duration{after, after}
+		i, ok := at[k]
+		if !ok || of[k] <= mostIdle {
+			at[k] = len(merged)
+			merged = append(merged, r)
+			continue
+		}
+		m := &merged[i]
+		m.count += r.count
+		m.idle.before = [2]time.Duration{min(m.idle.before[0], before), max(m.idle.before[1], before)}
+		m.idle.after = [2]time.Duration{min(m.idle.after[0], after), max(m.idle.after[1], after)}
+	}
+	return merged
 }
 
 // alike leaves out of a socket what no other one has: its process and its service are
@@ -125,8 +175,12 @@ var (
 	planSockets = planColumn{"Sockets", true, func(_ *tcpvet.Census, r *planRow) string { return vet.Count(r.count) }}
 	planNetns   = planColumn{"Netns", false, func(c *tcpvet.Census, r *planRow) string { return vet.NetnsText(c, r.change.Target.Netns) }}
 	planState   = planColumn{"State", false, func(_ *tcpvet.Census, r *planRow) string { return r.change.Target.State.String() }}
-	planBefore  = planColumn{"Before", false, func(_ *tcpvet.Census, r *planRow) string { return valueText(&r.change, &r.change.Before) }}
-	planAfter   = planColumn{"After", false, func(_ *tcpvet.Census, r *planRow) string { return valueText(&r.change, &r.change.After) }}
+	planBefore  = planColumn{"Before", false, func(_ *tcpvet.Census, r *planRow) string {
+		return rangeText(valueText(&r.change, &r.change.Before), r.idle.before)
+	}}
+	planAfter = planColumn{"After", false, func(_ *tcpvet.Census, r *planRow) string {
+		return rangeText(valueText(&r.change, &r.change.After), r.idle.after)
+	}}
 	planOutcome = planColumn{"Outcome", false, func(_ *tcpvet.Census, r *planRow) string {
 		if r.change.Outcome == tcpvet.OutcomePlanned {
 			return "-"
@@ -134,6 +188,15 @@ var (
 		return string(r.change.Outcome)
 	}}
 )
+
+// rangeText puts the range of idle times in place of the one that timers begin with.
+func rangeText(timers string, idle [2]time.Duration) string {
+	if idle[0] == idle[1] {
+		return timers
+	}
+	_, rest, _ := strings.Cut(timers, " ")
+	return fmt.Sprintf("%v-%v %s", idle[0], idle[1], rest)
+}
 
 // valueText gives a value as a cell: what cannot be told of what is gone is a dash.
 func valueText(c *tcpvet.Change, v *tcpvet.Value) string {

@@ -59,8 +59,8 @@ func TestPlanPutsTogetherWhatIsAlike(t *testing.T) {
 	p, c := planOf(tcpvet.KeepalivePlan, append(changes, server)...)
 	p.Notes = []string{"It closes no descriptor."}
 	p.Gaps = []tcpvet.Gap{{What: "holders", Err: "denied", Needs: "root"}}
-	got := planText(t, p, c, PlanOptions{Next: []PlanNext{{Label: "apply it", Command: "tcpvet fix keepalive --pid 4121 --apply"}}})
-	want := `keepalive, planned: 12,001 sockets of 2 processes; nothing is changed yet (risk: changes-process)
+	got := planText(t, p, c, PlanOptions{Next: []PlanNext{{Label: "apply it", Command: "tcpvet fix keepalive --pid 4121 --apply", Text: "(risk: changes-process)"}}})
+	want := `keepalive, planned: 12,001 sockets of 2 processes; nothing is changed yet
 
 Process     Service           Sockets  Netns  State       Before  After
 shop[4121]  to 10.0.3.7:8080   12,000  7      CLOSE-WAIT  off     30s + 5 x 3s
@@ -70,6 +70,7 @@ shop[50]    on 10.0.0.5:443         1  blue   ESTAB       off     30s + 5 x 3s
 not seen: holders: denied; needs root
 
     apply it    tcpvet fix keepalive --pid 4121 --apply
+                (risk: changes-process)
 `
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -134,7 +135,7 @@ func TestPlanHeads(t *testing.T) {
 		{tcpvet.SysctlPlan, "", "", true, nil, "sysctl: there is nothing to change\n"},
 		{tcpvet.SysctlPlan, "", "", false, []tcpvet.Change{with("unchanged")}, "sysctl, nothing is to be changed: 1 so already\n"},
 		{tcpvet.SysctlPlan, "", "", true, []tcpvet.Change{setting}, "sysctl, not applied: net.ipv4"},
-		{tcpvet.SysctlPlan, "", "a", true, []tcpvet.Change{with("refused")}, "undo a, nothing is to be changed: 1 refused\n"},
+		{tcpvet.SysctlPlan, "", "a", true, []tcpvet.Change{with("refused")}, "undo a, nothing was changed: 1 refused\n"},
 		{tcpvet.SysctlPlan, "b", "a", true, []tcpvet.Change{with("undone")}, "undo a, applied as b: 1 undone\n"},
 		{tcpvet.SysctlPlan, "b", "", true, []tcpvet.Change{with("applied"), setting}, "sysctl, applied as b: 1 applied, 1 not tried\n"},
 	} {

@@ -55,13 +55,34 @@ func attach(place *cgroup, o Options) (*programs, error) {
 		{hookConnects6, p.objects.Connects6, ebpf.AttachCGroupInet6Connect},
 		{hookBorn, p.objects.Born, ebpf.AttachCGroupSockOps},
 	} {
-		l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(place.dir.Fd()), Program: h.prog, Attach: h.at})
+		l, err := attachTo(place, h.prog, h.at)
 		if err != nil {
 			return nil, errors.Join(explain(err), p.close())
 		}
 		p.links[h.n] = l
 	}
 	return p, nil
+}
+
+// fromTheRoot is BPF_F_PREORDER (linux/bpf.h): programs of a group run before those of
+// the groups below it.
+const fromTheRoot = 1 << 6
+
+// attachTo attaches a program. Where a run is within another the inner one has its way:
+// of values that which is set last, so the outer one goes first, which the kernel can do
+// since Linux 6.16; of addresses that which is bound first, and the kernel begins with
+// the inner one of itself.
+func attachTo(place *cgroup, prog *ebpf.Program, at ebpf.AttachType) (link.Link, error) {
+	o := link.RawLinkOptions{Target: int(place.dir.Fd()), Program: prog, Attach: at}
+	if at == ebpf.AttachCGroupSockOps {
+		o.Flags = fromTheRoot
+		l, err := link.AttachRawLink(o)
+		if !errors.Is(err, unix.EINVAL) {
+			return l, err
+		}
+		o.Flags = 0
+	}
+	return link.AttachRawLink(o)
 }
 
 // load sets what the programs give, and puts them into the kernel.

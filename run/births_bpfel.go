@@ -18,6 +18,7 @@ import (
 const (
 	birthsMapAddresses         = "addresses"
 	birthsMapCounts            = "counts"
+	birthsMapEnds              = "ends"
 	birthsMapFacts             = "facts"
 	birthsMapLengths           = "lengths"
 	birthsMapOwnValues         = "own_values"
@@ -26,6 +27,7 @@ const (
 	birthsProgBorn             = "born"
 	birthsProgConnects4        = "connects4"
 	birthsProgConnects6        = "connects6"
+	birthsVarAlive             = "alive"
 	birthsVarKeepaliveCount    = "keepalive_count"
 	birthsVarKeepaliveIdle     = "keepalive_idle"
 	birthsVarKeepaliveInterval = "keepalive_interval"
@@ -86,6 +88,7 @@ type birthsProgramSpecs struct {
 type birthsMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
 	Counts    *ebpf.MapSpec `ebpf:"counts"`
+	Ends      *ebpf.MapSpec `ebpf:"ends"`
 	Facts     *ebpf.MapSpec `ebpf:"facts"`
 	Lengths   *ebpf.MapSpec `ebpf:"lengths"`
 	OwnValues *ebpf.MapSpec `ebpf:"own_values"`
@@ -97,6 +100,7 @@ type birthsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type birthsVariableSpecs struct {
+	Alive             *ebpf.VariableSpec `ebpf:"alive"`
 	KeepaliveCount    *ebpf.VariableSpec `ebpf:"keepalive_count"`
 	KeepaliveIdle     *ebpf.VariableSpec `ebpf:"keepalive_idle"`
 	KeepaliveInterval *ebpf.VariableSpec `ebpf:"keepalive_interval"`
@@ -126,6 +130,7 @@ func (o *birthsObjects) Close() error {
 type birthsMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
 	Counts    *ebpf.Map `ebpf:"counts"`
+	Ends      *ebpf.Map `ebpf:"ends"`
 	Facts     *ebpf.Map `ebpf:"facts"`
 	Lengths   *ebpf.Map `ebpf:"lengths"`
 	OwnValues *ebpf.Map `ebpf:"own_values"`
@@ -137,6 +142,7 @@ func (m *birthsMaps) Close() error {
 	return _BirthsClose(
 		m.Addresses,
 		m.Counts,
+		m.Ends,
 		m.Facts,
 		m.Lengths,
 		m.OwnValues,
@@ -149,6 +155,7 @@ func (m *birthsMaps) Close() error {
 //
 // It can be passed to loadBirthsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type birthsVariables struct {
+	Alive             *ebpf.Variable `ebpf:"alive"`
 	KeepaliveCount    *ebpf.Variable `ebpf:"keepalive_count"`
 	KeepaliveIdle     *ebpf.Variable `ebpf:"keepalive_idle"`
 	KeepaliveInterval *ebpf.Variable `ebpf:"keepalive_interval"`

@@ -16,18 +16,20 @@ import (
 
 // cgroup is a group of the cgroup 2 hierarchy, held by a descriptor.
 type cgroup struct {
-	path string // of its folder
+	path string // of its folder, or in the hierarchy: see reach
+	at   string // where this process reaches it
 	id   uint64 // which the kernel knows it by: the inode of the folder
 	dir  *os.File
 }
 
 func openCgroup(path string) (*cgroup, error) {
-	dir, err := os.Open(path)
+	at := reach(path)
+	dir, err := os.Open(at)
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup %s: %w", path, reason(err))
 	}
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(int(dir.Fd()), &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+	if err := unix.Fstatfs(int(dir.Fd()), &fs); err != nil || !isHierarchy(&fs) {
 		dir.Close()
 		return nil, fmt.Errorf("open cgroup %s: it is no folder of a cgroup 2 hierarchy", path)
 	}
@@ -36,12 +38,12 @@ func openCgroup(path string) (*cgroup, error) {
 		dir.Close()
 		return nil, fmt.Errorf("open cgroup %s: %w", path, err)
 	}
-	return &cgroup{path: path, id: st.Ino, dir: dir}, nil
+	return &cgroup{path: path, at: at, id: st.Ino, dir: dir}, nil
 }
 
 // read reads a file of the group.
 func (g *cgroup) read(name string) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(g.path, name))
+	b, err := os.ReadFile(filepath.Join(g.at, name))
 	if err != nil {
 		return nil, fmt.Errorf("read %s of cgroup %s: %w", name, g.path, reason(err))
 	}
@@ -55,15 +57,17 @@ func (g *cgroup) populated() (bool, error) {
 }
 
 // members gives the processes in the group and below it, by their PIDs in this
-// process's namespace; those of no PID there are left out.
+// process's namespace; one of PID 0 stands for those that have none there.
 func (g *cgroup) members() ([]Member, error) {
 	var all []Member
-	err := filepath.WalkDir(g.path, func(path string, d os.DirEntry, err error) error {
+	// With a slash at the end a link is followed.
+	err := filepath.WalkDir(g.at+"/", func(path string, d os.DirEntry, err error) error {
+		called := filepath.Join(g.path, strings.TrimPrefix(path, g.at))
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // it was removed meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("read cgroup %s: %w", path, reason(err))
+			return fmt.Errorf("read cgroup %s: %w", called, reason(err))
 		}
 		if !d.IsDir() {
 			return nil
@@ -75,10 +79,10 @@ func (g *cgroup) members() ([]Member, error) {
 		case errors.Is(err, unix.EOPNOTSUPP):
 			return nil // of threads: their processes show above
 		case err != nil:
-			return fmt.Errorf("read cgroup.procs of cgroup %s: %w", path, reason(err))
+			return fmt.Errorf("read cgroup.procs of cgroup %s: %w", called, reason(err))
 		}
 		for field := range strings.FieldsSeq(string(b)) {
-			if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			if pid, err := strconv.Atoi(field); err == nil && pid >= 0 {
 				all = append(all, memberOf(pid))
 			}
 		}
@@ -113,7 +117,7 @@ func (m Member) String() string {
 }
 
 // cgroupPathOf gives the folder of the cgroup 2 group that a process is in ("self" or
-// a PID), where this process sees it.
+// a PID), where this process sees it; its path in the hierarchy where it sees none.
 func cgroupPathOf(process string) (string, error) {
 	b, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
@@ -142,7 +146,7 @@ func cgroupPathOf(process string) (string, error) {
 			return true
 		}
 		path := filepath.Join(m.Point(), below)
-		if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		if isFolder(path) {
 			found = path
 		}
 		return found == ""
@@ -150,12 +154,22 @@ func cgroupPathOf(process string) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("find the cgroup 2 hierarchy: read /proc/self/mountinfo: %w", err)
+	case mounts == 0 && above() == nil:
+		return "", &MissingError{Needs: []string{needsHierarchy}}
 	case mounts == 0:
-		return "", &MissingError{Needs: []string{"a mounted cgroup 2 hierarchy"}}
+		if at, ok := above().at(in); ok && isFolder(at) {
+			return in, nil
+		}
+		fallthrough
 	case found == "":
 		return "", fmt.Errorf("find cgroup %s of process %s: no cgroup 2 mount shows it: run tcpvet where the host's /sys/fs/cgroup is", in, process)
 	}
 	return found, nil
+}
+
+func isFolder(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
 }
 
 // cgroup2Line gives the path in the line "0::/path" of a /proc/PID/cgroup file

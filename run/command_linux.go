@@ -79,7 +79,7 @@ func (c Command) Run() (*Result, error) {
 		return fail(status, errors.Join(err, p.close(), removal))
 	}
 	r := &Result{}
-	r.Status, err = w.wait(child.Pid)
+	r.Status, err = w.wait(child)
 	_ = child.Release()
 	errs := []error{err}
 	r.Summary, err = p.summary()

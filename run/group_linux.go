@@ -30,7 +30,10 @@ type Group struct {
 func OfPath(path string) (*Group, error) {
 	mount, err := kernel.CgroupV2Mount()
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil, &MissingError{Needs: []string{"a mounted cgroup 2 hierarchy"}}
+		if above() == nil {
+			return nil, &MissingError{Needs: []string{needsHierarchy}}
+		}
+		mount, err = "/", nil // groups are called by their path in the hierarchy
 	}
 	if err != nil {
 		return nil, err
@@ -69,8 +72,8 @@ func OfProcess(pid int) (*Group, error) {
 
 // OfContainer gives the group of a container, by its name, its ID or the beginning of
 // that, or its pod.
-func OfContainer(name string) (*Group, error) {
-	holders, _, err := procfs.FS{}.ScanHolders(context.Background())
+func OfContainer(ctx context.Context, name string) (*Group, error) {
+	holders, _, err := procfs.FS{}.ScanHolders(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find container %s: %w", name, err)
 	}
@@ -79,7 +82,7 @@ func OfContainer(name string) (*Group, error) {
 	inside, ids := map[int]bool{}, map[string]bool{}
 	for p := range holders.Processes() {
 		info, err := processes.Info(p)
-		if err != nil || !isCalled(info.Container, name) {
+		if err != nil || !info.Container.IsCalled(name) {
 			continue
 		}
 		path, err := cgroupPathOf(fmt.Sprint(p.PID))
@@ -103,11 +106,6 @@ func OfContainer(name string) (*Group, error) {
 	}
 	err = g.others(func(m Member) bool { return inside[m.PID] })
 	return g, err
-}
-
-func isCalled(c *tcpvet.Container, name string) bool {
-	const least = 4 // letters of an ID
-	return c != nil && name != "" && (c.Name == name || c.Pod == name || len(name) >= least && strings.HasPrefix(c.ID, name))
 }
 
 // common gives the folder that both are, or are in.

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -115,16 +116,21 @@ func TestRootOfContainer(t *testing.T) {
 	const id = "7f9a1c20d35e4b6879a0b1c2d3e4f5061728394a5b6c7d8e9f00112233445566"
 	v := s.service("docker-" + id + ".scope")
 	for _, name := range []string{id, id[:12]} {
-		g, err := run.OfContainer(name)
+		g, err := run.OfContainer(t.Context(), name)
 		if err != nil || filepath.Base(g.Path) != filepath.Base(v.group) || len(g.Others) != 0 {
 			t.Errorf("%s: %+v, %v, want %s", name, g, err, v.group)
 		}
 	}
-	if _, err := run.OfContainer("no-such-container"); err == nil || !strings.Contains(err.Error(), "count --by container") {
+	if _, err := run.OfContainer(t.Context(), "no-such-container"); err == nil || !strings.Contains(err.Error(), "count --by container") {
 		t.Errorf("no such container: %v", err)
 	}
-	if _, err := run.OfContainer(id[:3]); err == nil {
+	if _, err := run.OfContainer(t.Context(), id[:3]); err == nil {
 		t.Error("three letters of an ID are enough")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := run.OfContainer(ctx, id); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
 	}
 }
 

@@ -51,12 +51,12 @@ func Probe() error {
 		}
 	}
 	for _, n := range []kernel.Need{
-		{Name: "a mounted cgroup 2 hierarchy", Probe: kernel.CgroupV2},
+		{Name: needsHierarchy, Probe: probeHierarchy},
 		{Name: "BPF programs of cgroups (Linux 5.7)", Probe: kernel.BPFCgroupLinks},
 	} {
 		switch err := n.Probe(); {
 		case errors.Is(err, errors.ErrUnsupported):
-			lacks(n.Name, err)
+			lacks(n.Name, nil) // it says no more
 		case err != nil:
 			return err
 		}

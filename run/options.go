@@ -2,11 +2,8 @@ package run
 
 import (
 	"errors"
-	"fmt"
-	"math"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -23,31 +20,12 @@ type Options struct {
 	Pool []netip.Addr
 }
 
-// Limits of the kernel: MAX_TCP_KEEPIDLE and its neighbours in include/net/tcp.h.
-const (
-	maxKeepalive      = 32767 * time.Second
-	maxKeepaliveCount = 127
-	maxUserTimeout    = math.MaxInt32 * time.Millisecond
-)
-
-// Check says what of the options the kernel would not take.
+// Check says what of the options the kernel would not take: of the timers by a
+// *tcpvet.TimerError.
 func (o *Options) Check() error {
 	t := o.Timers
-	if t.Keepalive {
-		for _, v := range []struct {
-			name string
-			d    time.Duration
-		}{{"idle", t.Idle}, {"interval", t.Interval}} {
-			if v.d < time.Second || v.d > maxKeepalive || v.d%time.Second != 0 {
-				return fmt.Errorf("check keepalive: %s %v: expected whole seconds from 1s to %v", v.name, v.d, maxKeepalive)
-			}
-		}
-		if t.Count < 1 || t.Count > maxKeepaliveCount {
-			return fmt.Errorf("check keepalive: count %d: expected 1 to %d", t.Count, maxKeepaliveCount)
-		}
-	}
-	if t.UserTimeout != 0 && (t.UserTimeout < time.Millisecond || t.UserTimeout > maxUserTimeout || t.UserTimeout%time.Millisecond != 0) {
-		return fmt.Errorf("check user timeout %v: expected whole milliseconds from 1ms to %v", t.UserTimeout, maxUserTimeout)
+	if err := t.Check(); err != nil {
+		return err
 	}
 	if !t.Keepalive && t.UserTimeout == 0 && len(o.Pool) == 0 {
 		return errors.New("check options: nothing is asked for: give keepalive, a user timeout or a source pool")

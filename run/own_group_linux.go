@@ -24,30 +24,32 @@ func newGroup() (*cgroup, error) {
 }
 
 func newGroupIn(parent string) (*cgroup, error) {
-	sweep(parent)
+	at := reach(parent)
+	sweep(at)
 	const tries = 16 // each is lost to another run's sweep
 	for range tries {
-		path, err := os.MkdirTemp(parent, prefix)
+		made, err := os.MkdirTemp(at, prefix)
 		if err != nil {
 			return nil, fmt.Errorf("make a cgroup in %s: %w%s", parent, reason(err), mkdirHint(err))
 		}
+		path := filepath.Join(parent, filepath.Base(made))
 		g, err := openCgroup(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, errors.Join(err, os.Remove(path))
+			return nil, errors.Join(err, os.Remove(made))
 		}
 		if err := flock(g.dir, unix.LOCK_EX); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock cgroup %s: %w", path, err), g.dir.Close(), os.Remove(path))
+			return nil, errors.Join(fmt.Errorf("lock cgroup %s: %w", path, err), g.dir.Close(), os.Remove(made))
 		}
-		if fi, err := os.Stat(path); err == nil && fi.IsDir() && domain(g) == nil {
+		if isFolder(made) && domain(g) == nil {
 			return g, nil
 		}
 		err = domain(g)
 		g.dir.Close()
 		if err != nil {
-			return nil, errors.Join(err, os.Remove(path))
+			return nil, errors.Join(err, os.Remove(made))
 		}
 	}
 	return nil, fmt.Errorf("make a cgroup in %s: others removed it %d times: try again", parent, tries)
@@ -91,7 +93,7 @@ func sweep(parent string) {
 			continue
 		}
 		if flock(dir, unix.LOCK_SH|unix.LOCK_NB) == nil {
-			g := &cgroup{path: path}
+			g := &cgroup{path: path, at: path}
 			if lived, err := g.populated(); err == nil && !lived {
 				_ = removeTree(path) // what cannot be removed harms nobody
 			}
@@ -134,7 +136,7 @@ func (g *cgroup) remove() (removed bool, err error) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		lived, err := g.populated()
 		if err == nil && !lived {
-			err = removeTree(g.path)
+			err = removeTree(g.at)
 			if err == nil {
 				return true, nil
 			}

@@ -9,7 +9,8 @@ import (
 	"github.com/tcpvet/tcpvet"
 )
 
-// The records of the BPF programs: bpf/group.h, bpf/timers.h, bpf/run.bpf.c.
+// The records of the BPF programs: bpf/group.h, bpf/timers.h, bpf/run.bpf.c, and of the
+// module bpf/sockopt.h.
 
 type timersRecord struct{ Keepalive, Idle, Interval, Count, UserTimeout int32 }
 

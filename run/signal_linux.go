@@ -34,7 +34,8 @@ func watchSignals() *watch {
 func (w *watch) stop() { signal.Stop(w.signals) }
 
 // wait waits for the end of the child, and gives the exit status that a shell would.
-func (w *watch) wait(pid int) (status int, err error) {
+func (w *watch) wait(child *os.Process) (status int, err error) {
+	pid := child.Pid
 	changes := make(chan unix.WaitStatus)
 	failed := make(chan error, 1)
 	go func() {
@@ -58,7 +59,7 @@ func (w *watch) wait(pid int) (status int, err error) {
 		select {
 		case s := <-w.signals:
 			if n := s.(unix.Signal); !fromTerminal(n) {
-				_ = unix.Kill(pid, n)
+				_ = child.Signal(n) // by its descriptor: the PID may be another's by now
 			}
 		case s := <-changes:
 			switch {

@@ -51,11 +51,11 @@ type OwnValues struct {
 
 // Lines says it in sentences.
 func (s *Summary) Lines() []string {
-	lines := []string{fmt.Sprintf("%s opened, %d accepted%s", connections(s.Opened), s.Accepted, s.Failed.clause())}
+	lines := []string{fmt.Sprintf("%s opened, %s accepted%s", connections(s.Opened), number(s.Accepted), s.Failed.clause())}
 	if s.MostCloseWait > 0 {
-		line := fmt.Sprintf("at most %s at once in CLOSE-WAIT, %d now", connections(s.MostCloseWait), s.CloseWait)
+		line := fmt.Sprintf("at most %s at once in CLOSE-WAIT, %s now", connections(s.MostCloseWait), number(s.CloseWait))
 		if s.Leaked != nil && *s.Leaked > 0 {
-			line += fmt.Sprintf("; %d stayed there until the process ended: the peer had closed, the program never did", *s.Leaked)
+			line += fmt.Sprintf("; %s stayed there until the process ended: the peer had closed, the program never did", number(*s.Leaked))
 		}
 		lines = append(lines, line)
 	}
@@ -87,15 +87,17 @@ func (f Failed) clause() string {
 		what string
 	}{{f.NoPort, "no local port left"}, {f.NoSYN, "no SYN sent"}, {f.Unanswered, "refused or timed out"}, {f.GivenUp, "given up by the program"}} {
 		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+			parts = append(parts, number(p.n)+" "+p.what)
 		}
 	}
-	return fmt.Sprintf(", %d failed (%s)", f.Total(), strings.Join(parts, ", "))
+	return fmt.Sprintf(", %s failed (%s)", number(f.Total()), strings.Join(parts, ", "))
 }
 
 func connections(n uint64) string {
 	if n == 1 {
 		return "1 connection"
 	}
-	return fmt.Sprintf("%d connections", n)
+	return number(n) + " connections"
 }
+
+func number(n uint64) string { return tcpvet.Thousands(int(n)) }

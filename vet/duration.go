@@ -13,6 +13,23 @@ const Day = 24 * time.Hour
 // "350 ms", "2.5 s", "13 min 5 s", "2 h 13 min", "3 d 4 h".
 func Duration(d time.Duration) string { return string(AppendDuration(nil, d)) }
 
+// UpTo writes an upper bound as Duration does, but rounded up: a bound that is cut is
+// none.
+func UpTo(d time.Duration) string {
+	unit := time.Second
+	switch {
+	case d < time.Second:
+		unit = time.Millisecond
+	case d < 10*time.Second:
+		unit = 100 * time.Millisecond
+	case d >= Day:
+		unit = time.Hour
+	case d >= time.Hour:
+		unit = time.Minute
+	}
+	return Duration((d + unit - 1).Truncate(unit))
+}
+
 // AppendDuration appends what Duration writes.
 func AppendDuration(b []byte, d time.Duration) []byte {
 	switch {

@@ -60,8 +60,26 @@ func TestIdleLimit(t *testing.T) {
 		{"folded services", []tcpvet.PathLimit{some, all}, tcpvet.Client, netip.AddrPort{}, time.Hour},
 	} {
 		got, ok := vet.IdleLimit(&tcpvet.Case{Limits: tt.limits}, tt.role, tt.service)
-		if got != tt.want || ok != (tt.want > 0) {
+		if got.Idle != tt.want || ok != (tt.want > 0) {
 			t.Errorf("%s: %v, %v; want %v", tt.name, got, ok, tt.want)
+		}
+	}
+}
+
+func TestLimitText(t *testing.T) {
+	at := time.Date(2026, 11, 29, 18, 2, 0, 0, time.FixedZone("CET", 3600))
+	for _, tt := range []struct {
+		limit tcpvet.PathLimit
+		now   time.Time
+		want  string
+	}{
+		{tcpvet.PathLimit{Idle: 350 * time.Second}, at, "5 min 50 s"},
+		{tcpvet.PathLimit{Idle: 3050 * time.Millisecond, Safe: 2950 * time.Millisecond, Measured: at}, at.Add(23 * time.Hour), "between 2.9 s and 3.1 s, as tcpvet probe measured at 2026-11-29 17:02 UTC"},
+		{tcpvet.PathLimit{Idle: 60 * time.Second, Safe: 50 * time.Second, Measured: at}, at.Add(49 * time.Hour), "between 50 s and 1 min, as tcpvet probe measured at 2026-11-29 17:02 UTC, 2 d 1 h before this look"},
+		{tcpvet.PathLimit{Idle: time.Second, Measured: at}, time.Time{}, "at most 1 s, as tcpvet probe measured at 2026-11-29 17:02 UTC"},
+	} {
+		if got := vet.LimitText(&tt.limit, tt.now); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }

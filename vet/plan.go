@@ -37,9 +37,9 @@ const (
 	widestHigh = 65535
 )
 
-// leakPart is the part of the ports from which CLOSE-WAIT makes a wider range
+// LeakPart is the part of a tuple's ports from which CLOSE-WAIT makes a wider range
 // useless.
-const leakPart = 0.10
+const LeakPart = 0.10
 
 // PlanNotes are what every plan rests on.
 var PlanNotes = []string{
@@ -190,7 +190,7 @@ func (p *Plan) widerRange(c *tcpvet.Census, enter string, ok bool) Way {
 		fmt.Sprintf("%d-%d: %s", r.Low, r.High, p.freeText(roomIn(r, bound), got)),
 		p.bears(got, p.Use.Rest),
 	}
-	if leaked := int(p.Use.Budget.Taken[tcpvet.CloseWait]); float64(leaked) >= leakPart*float64(p.Use.Choosable()) {
+	if leaked := int(p.Use.Budget.Taken[tcpvet.CloseWait]); float64(leaked) >= LeakPart*float64(p.Use.Choosable()) {
 		w.Arithmetic = append(w.Arithmetic, Count(leaked)+" are in CLOSE-WAIT: a leak fills any range, so that is to be cured first")
 	}
 	if ok && got >= need {

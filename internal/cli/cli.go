@@ -65,7 +65,7 @@ var makers = [...]struct {
 }{
 	{"diagnose", diagnoseCommand}, {"count", countCommand}, {"ls", lsCommand}, {"explain", explainCommand},
 	{"budget", budgetCommand}, {"snapshot", snapshotCommand}, {"pcap", pcapCommand}, {"capture", captureCommand},
-	{"why", whyCommand}, {"trace", traceCommand}, {"fix", fixCommand}, {"run", runCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
+	{"why", whyCommand}, {"probe", probeCommand}, {"trace", traceCommand}, {"fix", fixCommand}, {"run", runCommand}, {"lab", labCommand}, {"demo", demoCommand}, {"version", versionCommand},
 }
 
 // Command gives the tree of verbs.
@@ -90,6 +90,9 @@ func commandFor(stdio IO, args []string) *cobra.Command {
 	}
 	root := Command(stdio)
 	strictCompletion(root)
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		plainUsage(root)
+	}
 	return root
 }
 
@@ -100,11 +103,11 @@ func rootCommand(stdio IO) *cobra.Command {
 		Long: `tcpvet reads every TCP socket of this host and its containers, says what is
 wrong with them, who does it, and what will and will not cure it.
 
-It reads, and changes nothing, but by three verbs: fix, which shows what it would
+It reads, and changes nothing, but by four verbs: fix, which shows what it would
 change and does so with --apply alone; run, which gives the new sockets of a
-program keepalive; and why, which opens connections. Every flag can also be set
-by a variable, --port-range by TCPVET_PORT_RANGE, but those that let something be
-changed.`,
+program keepalive; and why and probe, which open connections. Every flag can also
+be set by a variable, --port-range by TCPVET_PORT_RANGE, but those that let
+something be changed.`,
 		Example: `  tcpvet diagnose                        what is wrong here
   tcpvet count                           sockets by state
   tcpvet ls state close-wait             who holds what the peer has closed

@@ -5,11 +5,23 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tcpvet/tcpvet/filter"
 	"github.com/tcpvet/tcpvet/manual"
 	"github.com/tcpvet/tcpvet/rules"
 )
+
+// plainUsage takes the backquotes, which name a flag's value for its help, out of the
+// usage texts of a command and of those below it: completions show these as they are.
+func plainUsage(cmd *cobra.Command) {
+	plain := func(f *pflag.Flag) { _, f.Usage = pflag.UnquoteUsage(f) }
+	cmd.PersistentFlags().VisitAll(plain)
+	cmd.LocalFlags().VisitAll(plain)
+	for _, c := range cmd.Commands() {
+		plainUsage(c)
+	}
+}
 
 // complete gives the words that a flag takes one of.
 func complete(cmd *cobra.Command, flag string, words ...string) {

@@ -27,12 +27,16 @@ func fixCommand(stdio IO) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fix",
 		Short: "change what is wrong: give sockets keepalive, close them, set settings; and undo it",
-		Long: `fix changes sockets of running programs, and settings of the kernel, from outside.
+		Long: `fix changes sockets of running programs, and settings of the kernel, from
+outside.
 
 It plans and shows: what has what now, what it would get, what that does not do,
-what it costs and what it can break. Nothing is changed without --apply. What
-drops connections that are in use, or changes settings, takes --accept-risk
-with the name of that risk as well.
+what it costs and what it can break. Nothing is changed without --apply. Each
+plan names its risk:
+
+  changes-process    a program finds its sockets changed; none in use is dropped
+  drops-connections  connections that are in use may end: --accept-risk names it
+  changes-kernel     for all programs of the namespace: --accept-risk names it
 
 What was there is written down before anything is changed, in a journal that is
 root's alone, and what became of it after: fix log lists it, fix undo puts it
@@ -111,7 +115,9 @@ func risky(r tcpvet.Risk) bool { return r >= tcpvet.DropsConnections }
 // at the end.
 func again(cmd *cobra.Command, args []string, more ...string) string {
 	words := strings.Fields(cmd.CommandPath())
-	cmd.Flags().Visit(func(flag *pflag.Flag) {
+	flags := cmd.Flags()
+	flags.SortFlags = false // as they were typed
+	flags.Visit(func(flag *pflag.Flag) {
 		switch flag.Name {
 		case "output", "color", "verbose", "apply", "accept-risk":
 			return // how it is printed, and what more says

@@ -31,9 +31,19 @@ func (f *fixing) settle(ctx context.Context, p *remedy.Plan, line func(more ...s
 	}
 	applyErr := p.Apply(ctx, &remedy.Journal{Dir: f.journal})
 	if err := f.show(p, line); err != nil {
-		return err
+		return unprinted(&p.Plan, errors.Join(applyErr, err))
 	}
 	return applied(&p.Plan, applyErr)
+}
+
+// unprinted gives the exit status of a plan that was to be applied, and of which it could
+// not be printed what became of it.
+func unprinted(p *tcpvet.Plan, err error) error {
+	tally := p.Tally()
+	if tally[tcpvet.OutcomeApplied]+tally[tcpvet.OutcomeUndone] == 0 {
+		return &exit{statusBlind, err}
+	}
+	return &exit{statusFindings, fmt.Errorf("applied as %s, which could not be printed: %w; tcpvet fix log tells what became of it", p.ID, err)}
 }
 
 // accepts tells whether a risk may be taken.
@@ -91,7 +101,9 @@ func (f *fixing) show(p *remedy.Plan, line func(more ...string) string) error {
 	tally := p.Tally()
 	switch {
 	case p.ID == "" && p.Pending() && !f.apply:
-		o.Next = append(o.Next, report.PlanNext{Label: "apply it", Command: line(append([]string{"--apply"}, acceptFlag(p.Risk)...)...)})
+		o.Next = append(o.Next, report.PlanNext{
+			Label: "apply it", Command: line(append([]string{"--apply"}, acceptFlag(p.Risk)...)...), Text: "(risk: " + p.Risk.String() + ")",
+		})
 	case p.ID != "" && p.Undoes == "" && p.Kind != tcpvet.ClosePlan && tally[tcpvet.OutcomeApplied]+tally[tcpvet.OutcomeFailed]+tally[tcpvet.OutcomePlanned] > 0:
 		o.Next = append(o.Next, report.PlanNext{Label: "undo it", Command: f.undoLine(p.ID)})
 	}

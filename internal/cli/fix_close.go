@@ -22,20 +22,20 @@ func fixCloseCommand(stdio IO) *cobra.Command {
 	f := &fixClosing{fixing: fixing{look: look{stdio: stdio}}}
 	cmd := &cobra.Command{
 		Use:   "close [FILTER]",
-		Short: "close sockets from outside of their program: frees ports, not descriptors",
-		Long: `close ends the sockets that are selected, each by its cookie: in CLOSE-WAIT and in
-TIME-WAIT, unless other states are named by --state or in the filter. Those are in
-use, and take --accept-risk drops-connections. Listeners and tcpvet's own sockets
-are never closed.
+		Short: "close sockets from outside: frees ports, not descriptors",
+		Long: `close ends the sockets that are selected, each by its cookie: in CLOSE-WAIT and
+in TIME-WAIT, unless other states are named by --state or in the filter. Those
+are in use, and take --accept-risk drops-connections. Listeners and tcpvet's own
+sockets are never closed.
 
 A CLOSE-WAIT is shut down in order where the descriptor of its program can be
-borrowed: the peer gets the FIN that it waits for. All else, and what does not end
-so, the kernel destroys (SOCK_DESTROY, CONFIG_INET_DIAG_DESTROY). The port is
-free then. The descriptor stays, until the program closes it or ends: a leak goes
-on, and ends in EMFILE later. It cannot be undone.
+borrowed: the peer gets the FIN that it waits for. All else, and what does not
+end so, the kernel destroys (SOCK_DESTROY, CONFIG_INET_DIAG_DESTROY). The port
+is free then. The descriptor stays, until the program closes it or ends: a leak
+goes on, and ends in EMFILE later. It cannot be undone.
 
-With --older-than a socket is closed that surely has been in its state for longer
-(ESTAB: idle); one whose age is not known is not.`,
+With --older-than a socket is closed that surely has been in its state for
+longer (ESTAB: idle); one whose age is not known is not.`,
 		Example: `  tcpvet fix close --pid 4121 --state close-wait --older-than 5m
   tcpvet fix close --pid 4121 --state close-wait --older-than 5m --apply
   tcpvet fix close state time-wait dst 10.0.3.7:8080 --apply

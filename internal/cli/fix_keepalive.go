@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,19 +28,21 @@ func fixKeepaliveCommand(stdio IO) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keepalive [FILTER]",
 		Short: "give keepalive to sockets of running programs",
-		Long: `keepalive switches SO_KEEPALIVE on for the sockets that are selected, with values
-of their own (tcp(7)), whatever their program is written in. The kernel then ends
-a connection whose peer is gone, idle + count x interval after it was last heard
-of, and what is between the two ends sees a probe in that time.
+		Long: `keepalive switches SO_KEEPALIVE on for the sockets that are selected, with
+values of their own (tcp(7)), whatever their program is written in. The kernel
+then ends a connection whose peer is gone, idle + count x interval after it was
+last heard of, and what is between the two ends sees a probe in that time. More
+than 500 sockets get idle times that lie apart, from a half of --idle to all of
+it, so that their probes do not come all at once.
 
 It ends no connection whose peer answers: a CLOSE-WAIT whose peer is alive and
-only half closed stays. It closes no descriptor. The plan says when a port will be
-free, how many probes it costs, and from how long an outage on these connections
-do not outlive.
+only half closed stays. It closes no descriptor. The plan says when a port will
+be free, how many probes it costs, and which outages end connections then.
 
-Values are set by BPF, else through a borrowed descriptor (pidfd_getfd). A program
-may set its own again later. With --watch new sockets get them too, until Ctrl-C:
-for where tcpvet run cannot be used. Undo puts back what was there.`,
+Values are set by BPF, else through a borrowed descriptor (pidfd_getfd). A
+program may set its own again later. With --watch new sockets get them too,
+until Ctrl-C: for where tcpvet run cannot be used. Undo puts back what was
+there.`,
 		Example: `  tcpvet fix keepalive --pid 4121
   tcpvet fix keepalive --comm java dst 10.0.3.7 --idle 1m --interval 10s --apply
   tcpvet fix keepalive --pid 4121 --apply --watch`,
@@ -51,7 +55,7 @@ for where tcpvet run cannot be used. Undo puts back what was there.`,
 	g.IntVar(&f.timers.Count, "count", f.timers.Count, "probes without an answer that end it (TCP_KEEPCNT), 1 to 127")
 	g.DurationVar(&f.timers.UserTimeout, "user-timeout", 0, "end also what is not acknowledged for this long (TCP_USER_TIMEOUT); 0 leaves what each has")
 	g.BoolVar(&f.listeners, "listeners", false, "listeners too: what they accept from then on begins with it")
-	g.DurationVar(&f.watch, "watch", 0, "with --apply: go on, and give it to new sockets, looking every so often (2s where nothing is said)")
+	g.DurationVar(&f.watch, "watch", 0, "with --apply: go on, and give it to new sockets, looking every so often (2s if not said)")
 	g.Lookup("watch").NoOptDefVal = "2s"
 	f.selecting(cmd)
 	f.changing(cmd)
@@ -67,13 +71,15 @@ func (f *fixKeepalive) run(cmd *cobra.Command, args []string) error {
 	switch {
 	case watching && f.watch < leastWatch:
 		return usage("--watch %s: expected %s or more", f.watch, leastWatch)
+	case watching && len(args) > 0 && isDuration(args[0]):
+		return usage("--watch is followed by %q as a word of the filter: write --watch=%s", args[0], args[0])
 	case watching && !f.apply:
 		return usage("--watch goes with --apply: without it nothing is changed")
 	case watching && f.out.format == "json":
 		return usage("-o json prints one plan, and --watch goes on: give one of them")
 	}
-	if err := f.timers.Check(); err != nil {
-		return &exit{statusUsage, err}
+	if e, ok := errors.AsType[*tcpvet.TimerError](f.timers.Check()); ok {
+		return usage("--%s %s: expected %s", strings.ReplaceAll(e.Timer, " ", "-"), e.Value, e.Want)
 	}
 	if err := f.checkAccepted(riskWords...); err != nil {
 		return err
@@ -92,23 +98,34 @@ func (f *fixKeepalive) run(cmd *cobra.Command, args []string) error {
 	if !watching || settled != nil && len(p.Changes) > 0 && p.ID == "" {
 		return settled
 	}
-	return f.follow(cmd.Context(), p, opt)
+	return f.follow(cmd.Context(), p, sel, opt)
 }
 
-// follow gives keepalive to new sockets until ctx ends.
-func (f *fixKeepalive) follow(ctx context.Context, p *remedy.Plan, opt remedy.KeepaliveOptions) error {
+func isDuration(word string) bool {
+	_, err := time.ParseDuration(word)
+	return err == nil
+}
+
+// follow gives keepalive to new sockets until ctx ends, or the processes that were
+// named have.
+func (f *fixKeepalive) follow(ctx context.Context, p *remedy.Plan, sel *selection, opt remedy.KeepaliveOptions) error {
 	opt.Source = opt.Source.(watched).Source // its looks are short, and many
 	fmt.Fprintln(f.stdio.Err, "watching for new sockets; Ctrl-C ends")
 	done := 0
-	err := remedy.WatchKeepalive(ctx, p, &remedy.Journal{Dir: f.journal}, opt, f.watch, func(changes []tcpvet.Change, gaps []tcpvet.Gap) {
+	held, stop := sel.whileHeld(ctx)
+	defer stop()
+	err := remedy.WatchKeepalive(held, p, &remedy.Journal{Dir: f.journal}, opt, f.watch, func(changes []tcpvet.Change, gaps []tcpvet.Gap) {
 		found := tcpvet.Plan{ID: p.ID, Kind: p.Kind, Risk: p.Risk, Changes: changes, Gaps: gaps}
 		done += found.Tally()[tcpvet.OutcomeApplied]
 		o := report.PlanOptions{
 			Style: report.Style{Color: f.out.colored(f.stdio.Out), Width: width(f.stdio.Out, 100)},
 			Wide:  f.out.format == "wide", Applied: true,
 		}
-		_ = report.Plan(f.stdio.Out, &found, aboutPlan(&found), o) // a reader that has gone ends the watch no sooner
+		_ = report.Plan(f.stdio.Out, &found, aboutPlan(&found), o) // what is printed is in the journal too
 	})
+	if err == nil && ctx.Err() == nil {
+		fmt.Fprintln(f.stdio.Err, "the processes that were named have ended")
+	}
 	fmt.Fprintf(f.stdio.Err, "%s while watching\n", vet.Counted(done, "new socket"))
 	if p.ID != "" {
 		fmt.Fprintln(f.stdio.Err, "undo it: "+f.undoLine(p.ID))

@@ -21,6 +21,9 @@ func (f *fixing) choose(ctx context.Context, args []string) (*selection, remedy.
 	if !f.all && sel.everything() {
 		return nil, remedy.Selection{}, usage("this selects the sockets of everybody, toward anybody: narrow it by --pid, --comm, --container or an address or port in the filter, or say --all")
 	}
+	if err := sel.hold(); err != nil {
+		return nil, remedy.Selection{}, err
+	}
 	q := sel.query()
 	q.Netns = f.namespaces()
 	if err := answerable(srcs[0], q); err != nil {
@@ -33,6 +36,7 @@ func (f *fixing) choose(ctx context.Context, args []string) (*selection, remedy.
 func (f *fixing) finishLook(p *remedy.Plan, sel *selection, by remedy.Selection) {
 	f.tellSource(by.Source.(watched).Source)
 	p.Gaps = append(p.Gaps, sel.unanswered(by.Source)...)
+	p.Gaps = append(p.Gaps, sel.absent()...)
 }
 
 // everything tells that nothing says whose sockets are meant, or between which

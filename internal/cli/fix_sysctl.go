@@ -28,17 +28,20 @@ func fixSysctlCommand(stdio IO) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sysctl [NAME=VALUE ...]",
 		Short: "set settings that the findings propose, or that are named",
-		Long: `sysctl looks as diagnose does, and plans the settings that its findings propose; with
-NAME=VALUE those settings, in one's own network namespace or in those of --netns.
-Each is shown with what it is now, why it is to be set, and what it does not do.
+		Long: `sysctl looks as diagnose does, and plans the settings that its findings propose;
+with NAME=VALUE those settings, in one's own network namespace or in those of
+--netns. Each is shown with what it is now, why it is to be set, and what it
+does not do.
 
 It refuses what does not do what it is set for, or harms: tcp_tw_recycle,
-tcp_fin_timeout and the timeouts of conntrack against TIME-WAIT, more ports against
-a leak, reuse without timestamps, and what would leave no port to choose.
+tcp_fin_timeout and the timeouts of conntrack against TIME-WAIT, more ports
+against a leak, reuse without timestamps, and what would leave no port to
+choose.
 
-Applying takes --accept-risk changes-kernel. A setting lasts until the next boot, or
-as long as its namespace; --persist also writes it to ` + remedy.PersistFile + `,
-for the namespace that the host boots with. Undo puts both back.`,
+Applying takes --accept-risk changes-kernel. A setting lasts until the next
+boot, or as long as its namespace; --persist also writes it to
+` + remedy.PersistFile + `, for the namespace that the host
+boots with. Undo puts both back.`,
 		Example: `  tcpvet fix sysctl
   tcpvet fix sysctl net.ipv4.tcp_tw_reuse=1 --apply --accept-risk changes-kernel
   tcpvet fix sysctl "net.ipv4.ip_local_port_range=10240 60999" --netns pid:4121`,

@@ -86,10 +86,10 @@ func TestAgain(t *testing.T) {
 		want  string
 	}{
 		{[]string{"close", "--pid", "4121,5", "state", "close-wait", "dst", "10.0.3.7:8080", "--older-than", "5m", "-o", "wide"},
-			"tcpvet fix close --older-than 5m --pid 4121,5 state close-wait dst 10.0.3.7:8080 --apply"},
+			"tcpvet fix close --pid 4121,5 --older-than 5m state close-wait dst 10.0.3.7:8080 --apply"},
 		{[]string{"close", "--comm", "my app", "( dst [::1]:80 )", "--all", "--accept-risk", "changes-kernel", "--color", "never"},
-			"tcpvet fix close --all --comm 'my app' '( dst [::1]:80 )' --apply"},
-		{[]string{"keepalive", "--idle=1h", "--count", "3", "--watch", "--pid", "1"}, "tcpvet fix keepalive --count 3 --idle 1h --pid 1 --watch=2s --apply"},
+			"tcpvet fix close --comm 'my app' --all '( dst [::1]:80 )' --apply"},
+		{[]string{"keepalive", "--idle=1h", "--count", "3", "--watch", "--pid", "1"}, "tcpvet fix keepalive --idle 1h --count 3 --watch=2s --pid 1 --apply"},
 		{[]string{"sysctl", "net.ipv4.ip_local_port_range=10240 60999", "--journal", "/my folder"},
 			"tcpvet fix sysctl --journal '/my folder' 'net.ipv4.ip_local_port_range=10240 60999' --apply"},
 	} {

@@ -16,10 +16,10 @@ func fixUndoCommand(stdio IO) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo [ID]",
 		Short: "put back what was there before a fix",
-		Long: `undo plans to put back what was there before a set of changes: the timers of sockets
-that still live, settings, and runs. ID is one of fix log, or its beginning; without
-it the newest that can be undone is meant. What has been changed again since is left
-as it is. What was closed stays closed.
+		Long: `undo plans to put back what was there before a set of changes: the timers of
+sockets that still live, settings, and runs. ID is one of fix log, or its
+beginning; without it the newest that can be undone is meant. What has been
+changed again since is left as it is. What was closed stays closed.
 
 An undo is written down too.`,
 		Example: `  tcpvet fix undo

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,8 +70,15 @@ func width(w io.Writer, otherwise int) int {
 			return int(size.Col)
 		}
 	}
+	if n, err := strconv.Atoi(os.Getenv(columnsVariable)); err == nil && n > 0 {
+		return n
+	}
 	return otherwise
 }
+
+// columnsVariable says how wide it is to be what goes to no terminal, where a shell
+// exports it.
+const columnsVariable = "COLUMNS"
 
 // document prints one JSON document, indented.
 func document(w io.Writer, v any) error {

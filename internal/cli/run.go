@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/report"
 	"github.com/tcpvet/tcpvet/run"
 )
 
@@ -41,31 +42,36 @@ func runCommand(stdio IO) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARG ...]",
 		Short: "run a program with its sockets kept alive, or give that to what runs already",
-		Long: `run starts COMMAND so that every TCP socket which it and its children open begins with
-keepalive, and with --user-timeout and --source-pool where these are given. It
-needs nothing of the program: it may be static, and written in whatever. Signals,
-the terminal, standard files and the exit status are the command's own. At its end
-a line on standard error says how many connections were opened, failed, and were
-left in CLOSE-WAIT.
+		Long: `run starts COMMAND so that every TCP socket which it and its children open
+begins with keepalive, and with --user-timeout and --source-pool where these are
+given. It needs nothing of the program: it may be static, and written in
+whatever. Signals, the terminal, standard files and the exit status are the
+command's own. At its end a line on standard error says how many connections
+were opened, failed, and were left in CLOSE-WAIT.
 
-Keepalive ends connections whose peer is gone, and keeps middleboxes from forgetting
-them. It cures no leak: a CLOSE-WAIT whose peer is alive stays. A program that sets
-its own values after it connected keeps those, as Go does; it is named.
+Keepalive ends connections whose peer is gone, and keeps middleboxes from
+forgetting them. It cures no leak: a CLOSE-WAIT whose peer is alive stays. A
+program that sets its own values after it connected keeps those, as Go does; it
+is named. While more than 500 such sockets live, each new one has an idle time
+of its own, from half of IDLE to IDLE, so that their probes do not come all at
+once: peers on this host would lose some.
 
-  --source-pool  connections take these local addresses in turn: as many times the
-                 local ports toward one destination, for programs that bind no
-                 address of their own
+  --source-pool  connections take these local addresses in turn: that many times
+                 the local ports toward one destination, for programs that bind
+                 no address of their own
 
 With --pid, --cgroup or --container it does so for the new sockets of what runs
-already, until Ctrl-C; with --detach for longer than this command, until --stop or
-the next boot. What belongs to a cgroup gets it together: where others live there
-too, --accept-risk whole-cgroup is needed.
+already, until Ctrl-C; with --detach for longer than this command, until --stop
+or the next boot. What belongs to a cgroup gets it together: where others live
+there too, --accept-risk whole-cgroup is needed.
 
-It needs root, or CAP_BPF and CAP_NET_ADMIN and a cgroup to make groups in (cgroup
-2). Where that is missing tcpvet fix keepalive --watch does something alike.
+It needs root, or CAP_BPF and CAP_NET_ADMIN and a cgroup to make groups in
+(cgroup 2). Where that is missing tcpvet fix keepalive --watch does something
+alike. In a network namespace: ip netns exec NAME tcpvet run -- COMMAND.
 
-Exit status: that of the command, 128 + N where signal N ended it; 125 where tcpvet
-itself failed, 126 where the command cannot be run, 127 where there is none.`,
+Exit status: that of the command, 128 + N where signal N ended it; 125 where
+tcpvet itself failed, 126 where the command cannot be run, 127 where there is
+none.`,
 		Example: `  tcpvet run -- python3 app.py
   tcpvet run --keepalive 1m,10s,3 --user-timeout 30s -- ./crawler --jobs 8
   tcpvet run --source-pool 10.0.0.5,10.0.0.6 -- ./crawler
@@ -154,7 +160,7 @@ func (r *running) run(args []string) (int, error) {
 		fmt.Fprintln(r.stdio.Err, "tcpvet run:", err)
 	}
 	r.summary(&result.Summary)
-	if n := len(result.Left); n > 0 {
+	if len(result.Left) > 0 && !r.quiet {
 		fmt.Fprintf(r.stdio.Err, "tcpvet run: still running: %s; their new sockets get nothing any more: tcpvet run --cgroup %s --detach goes on for them\n",
 			membersText(result.Left), result.Group)
 	}
@@ -191,6 +197,8 @@ func (r *running) checkModes(args []string) error {
 		return usage("--keepalive, --user-timeout and --source-pool say what new sockets get: leave them or %s out", modes[0])
 	case r.given("pid") && (r.pid < 1 || r.pid > mostPID):
 		return usage("--pid %d: expected a process ID from 1 to %d", r.pid, mostPID)
+	case r.given("source-pool") && len(r.pool) == 0:
+		return usage("--source-pool: expected addresses of this host, and it is empty")
 	case r.given("cgroup") && r.cgroup == "", r.given("container") && r.container == "", r.given("stop") && r.stop == "":
 		return usage("%s: expected a value, and it is empty", modes[0])
 	}
@@ -202,9 +210,6 @@ func (r *running) options() (o run.Options, err error) {
 	if o.Timers, err = parseKeepalive(r.keepalive); err != nil {
 		return o, err
 	}
-	if r.userTimeout < 0 {
-		return o, usage("--user-timeout %s: expected 0 or more", r.userTimeout)
-	}
 	o.Timers.UserTimeout = r.userTimeout
 	for _, word := range r.pool {
 		a, err := netip.ParseAddr(strings.Trim(word, "[]"))
@@ -213,7 +218,15 @@ func (r *running) options() (o run.Options, err error) {
 		}
 		o.Pool = append(o.Pool, a)
 	}
-	return o, o.Check()
+	err = o.Check()
+	if e, ok := errors.AsType[*tcpvet.TimerError](err); ok {
+		flag := "--user-timeout"
+		if e.Timer != "user timeout" {
+			flag = fmt.Sprintf("--keepalive %q: %s", r.keepalive, e.Timer)
+		}
+		return o, usage("%s %s: expected %s", flag, e.Value, e.Want)
+	}
+	return o, err
 }
 
 // parseKeepalive reads IDLE,INTERVAL,COUNT, where a time without a unit is in seconds;
@@ -248,7 +261,8 @@ func (r *running) summary(s *run.Summary) {
 	if r.quiet {
 		return
 	}
+	style := report.Style{Width: width(r.stdio.Err, 0)}
 	for _, line := range s.Lines() {
-		fmt.Fprintln(r.stdio.Err, "tcpvet run:", line)
+		_ = report.Remark(r.stdio.Err, "tcpvet run: ", line, style) // the exit status is the command's own
 	}
 }

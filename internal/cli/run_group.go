@@ -23,12 +23,12 @@ import (
 func (r *running) group(o run.Options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	g, err := r.find()
+	g, err := r.find(ctx)
 	if err != nil {
 		return err
 	}
 	if len(g.Others) > 0 && !slices.Contains(r.accept, wholeCgroup) {
-		return fmt.Errorf("%s is in cgroup %s with %s: their new sockets would get the same: accept it with --accept-risk %s, or tcpvet fix keepalive --watch", g.Of, g.Path, membersText(g.Others), wholeCgroup)
+		return fmt.Errorf("%s is in cgroup %s with %s: their new sockets would get the same: accept it with --accept-risk %s%s", g.Of, g.Path, membersText(g.Others), wholeCgroup, r.instead())
 	}
 	if r.detach {
 		return r.begin(ctx, g, o)
@@ -56,14 +56,26 @@ func (r *running) group(o run.Options) error {
 }
 
 // find gives the group that the flags name.
-func (r *running) find() (*run.Group, error) {
+func (r *running) find(ctx context.Context) (*run.Group, error) {
 	switch {
 	case r.given("pid"):
 		return run.OfProcess(r.pid)
 	case r.given("container"):
-		return run.OfContainer(r.container)
+		return run.OfContainer(ctx, r.container)
 	}
 	return run.OfPath(r.cgroup)
+}
+
+// instead names what does something alike for the processes alone, where fix can name
+// them.
+func (r *running) instead() string {
+	switch {
+	case r.given("pid"):
+		return fmt.Sprintf(", or take tcpvet fix keepalive --pid %d --apply --watch", r.pid)
+	case r.given("container"):
+		return ", or take tcpvet fix keepalive --container " + vet.Quote(r.container) + " --apply --watch"
+	}
+	return ""
 }
 
 // begin begins a run that goes on by itself.
@@ -114,6 +126,9 @@ func (r *running) change(ctx context.Context, p *remedy.Plan, next ...report.Pla
 	}
 	if err == nil && c.Outcome != tcpvet.OutcomeApplied && c.Outcome != tcpvet.OutcomeUnchanged && c.Outcome != tcpvet.OutcomeGone {
 		err = fmt.Errorf("%s: %s", c.Outcome, c.Reason)
+	}
+	if printErr != nil && c.Outcome == tcpvet.OutcomeApplied {
+		printErr = fmt.Errorf("applied as %s, which could not be printed: %w; tcpvet run --list tells what goes on", p.ID, printErr)
 	}
 	return errors.Join(err, printErr)
 }

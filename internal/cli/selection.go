@@ -2,7 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/filter"
@@ -17,6 +17,9 @@ type selection struct {
 	pids       map[int32]bool
 	comms      map[string]bool
 	containers []string
+
+	starts map[int32]uint64 // of pids, where it is held to the processes that have them; else nil
+	nobody []int32          // of pids: no process had it then
 
 	// unlinked counts the sockets that the filter may mean, had the source told
 	// which link their address is on.
@@ -146,7 +149,7 @@ func (s *selection) matchHolders(sock *tcpvet.Socket, info func(tcpvet.Process) 
 }
 
 func (s *selection) matchHolder(p tcpvet.Process, info func(tcpvet.Process) tcpvet.ProcessInfo) bool {
-	if !p.Known() || s.pids != nil && !s.pids[p.PID] {
+	if !p.Known() || !s.holds(p) {
 		return false
 	}
 	if s.comms == nil && len(s.containers) == 0 {
@@ -156,16 +159,7 @@ func (s *selection) matchHolder(p tcpvet.Process, info func(tcpvet.Process) tcpv
 	if s.comms != nil && !s.comms[i.Comm] {
 		return false
 	}
-	if len(s.containers) == 0 {
-		return true
-	}
-	c := i.Container
-	for _, want := range s.containers {
-		if c != nil && (c.Name == want || c.Pod == want || len(want) >= 4 && strings.HasPrefix(c.ID, want)) {
-			return true
-		}
-	}
-	return false
+	return len(s.containers) == 0 || slices.ContainsFunc(s.containers, i.Container.IsCalled)
 }
 
 // all tells that nothing narrows the look.

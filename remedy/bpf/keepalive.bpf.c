@@ -7,15 +7,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-// As getsockopt(2) tells them: seconds, milliseconds for the user timeout.
-struct timers {
-	int keepalive;
-	int idle;
-	int interval;
-	int count;
-	int user_timeout;
-};
-
 // A bit for each of the timers, in their order.
 enum {
 	KEEPALIVE = 1 << 0,
@@ -23,17 +14,18 @@ enum {
 	INTERVAL = 1 << 2,
 	COUNT = 1 << 3,
 	USER_TIMEOUT = 1 << 4,
+	FROM_NOW = 1 << 5, // an idle time that gets shorter begins now
 };
 
 struct wanted {
 	struct timers timers;
-	__u32 set; // which of them
+	__u32 set; // which of them, and how
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1 << 16);
+	__uint(max_entries, 1); // the loader knows how many
 	__type(key, __u64); // cookie
 	__type(value, struct wanted);
 } sockets SEC(".maps");
@@ -45,35 +37,19 @@ struct told {
 	int error; // 0, or what the kernel answered
 	__u32 at;  // the option that it answered so to
 	__u16 state;
-	__u16 dead; // its program has closed it
+	__u8 dead;  // its program has closed it
+	__u8 tried; // to change it
 };
 
-static __always_inline int set_one(struct tcp_sock *tp, struct told *t, __u32 bit, int level, int name, int value)
+static __always_inline void set_one(struct tcp_sock *tp, struct told *t, __u32 bit, int level, int name, int value)
 {
 	int err = bpf_setsockopt(tp, level, name, &value, sizeof value);
+
+	t->tried = true;
 	if (err && !t->error) {
 		t->error = err;
 		t->at = bit;
 	}
-	return err;
-}
-
-// The times are set before the option that starts the timer, so that the first probe
-// comes when the new ones say; and it is stopped before they change.
-static __always_inline void set(struct tcp_sock *tp, const struct wanted *w, struct told *t)
-{
-	if (w->set & KEEPALIVE && !w->timers.keepalive)
-		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 0);
-	if (w->set & USER_TIMEOUT)
-		set_one(tp, t, USER_TIMEOUT, IPPROTO_TCP, TCP_USER_TIMEOUT, w->timers.user_timeout);
-	if (w->set & INTERVAL)
-		set_one(tp, t, INTERVAL, IPPROTO_TCP, TCP_KEEPINTVL, w->timers.interval);
-	if (w->set & COUNT)
-		set_one(tp, t, COUNT, IPPROTO_TCP, TCP_KEEPCNT, w->timers.count);
-	if (w->set & IDLE)
-		set_one(tp, t, IDLE, IPPROTO_TCP, TCP_KEEPIDLE, w->timers.idle);
-	if (w->set & KEEPALIVE && w->timers.keepalive && !t->error)
-		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static __always_inline void get_one(struct tcp_sock *tp, struct told *t, __u32 bit, int level, int name, int *value)
@@ -92,6 +68,34 @@ static __always_inline void get(struct tcp_sock *tp, struct told *t)
 	get_one(tp, t, INTERVAL, IPPROTO_TCP, TCP_KEEPINTVL, &t->timers.interval);
 	get_one(tp, t, COUNT, IPPROTO_TCP, TCP_KEEPCNT, &t->timers.count);
 	get_one(tp, t, USER_TIMEOUT, IPPROTO_TCP, TCP_USER_TIMEOUT, &t->timers.user_timeout);
+}
+
+// What is as wanted is left alone: the iterator may come twice, and an idle time that is
+// set moves a timer that runs. The times are set before the option that starts the timer,
+// so that the first probe comes when the new ones say; and it is stopped before they
+// change. It is stopped too where a shorter idle time is to begin now: one that counts
+// from the last segment may be over, and that of all sockets at once (kernel function
+// tcp_sock_set_keepidle_locked).
+static __always_inline void set(struct tcp_sock *tp, const struct wanted *w, struct told *t)
+{
+	const struct timers *to = &w->timers;
+	struct timers now = t->timers;
+	bool starts = w->set & KEEPALIVE && to->keepalive && !now.keepalive;
+	bool stops = w->set & KEEPALIVE && !to->keepalive && now.keepalive;
+	bool again = w->set & FROM_NOW && w->set & IDLE && to->idle < now.idle && to->keepalive && now.keepalive;
+
+	if (stops || again)
+		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 0);
+	if (w->set & USER_TIMEOUT && to->user_timeout != now.user_timeout)
+		set_one(tp, t, USER_TIMEOUT, IPPROTO_TCP, TCP_USER_TIMEOUT, to->user_timeout);
+	if (w->set & INTERVAL && to->interval != now.interval)
+		set_one(tp, t, INTERVAL, IPPROTO_TCP, TCP_KEEPINTVL, to->interval);
+	if (w->set & COUNT && to->count != now.count)
+		set_one(tp, t, COUNT, IPPROTO_TCP, TCP_KEEPCNT, to->count);
+	if (w->set & IDLE && to->idle != now.idle)
+		set_one(tp, t, IDLE, IPPROTO_TCP, TCP_KEEPIDLE, to->idle);
+	if (again || (starts && !t->error)) // what had keepalive keeps it
+		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static __always_inline int visit(struct bpf_iter__tcp *ctx, bool change)
@@ -116,9 +120,11 @@ static __always_inline int visit(struct bpf_iter__tcp *ctx, bool change)
 		// The timer of keepalive serves the kernel then (kernel function
 		// tcp_keepalive_timer).
 		t.dead = c->skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DEAD) & 1;
-		if (change && !t.dead)
-			set(tp, w, &t);
 		get(tp, &t);
+		if (change && !t.dead && !t.error)
+			set(tp, w, &t);
+		if (t.tried)
+			get(tp, &t);
 	}
 	// Where the buffer is full the iterator comes again with the same socket.
 	bpf_seq_write(ctx->meta->seq, &t, sizeof t);

@@ -43,7 +43,9 @@ struct kept {
 	struct opener by; // who connects or listens
 	bool trying; // in connect(), before a SYN
 	bool given; // it has got the values
+	int idle; // which of them hangs on the socket
 	bool half_closed;
+	__u64 half_closed_at; // ns since boot
 };
 
 // The sockets that a listener accepts begin with a copy of what it has.

@@ -55,10 +55,12 @@ int born(struct bpf_sock_ops *ctx)
 			compare(ctx, k);
 		if (from == TCP_CLOSE_WAIT)
 			half_close_over(ctx, k, to);
+		else if (from == TCP_ESTABLISHED && to == TCP_FIN_WAIT1)
+			ending();
 		if (to == TCP_CLOSE_WAIT)
 			half_close(k);
 		if (to == TCP_CLOSE)
-			k->given = false; // it may connect again
+			give_up(k);
 		return 1;
 	}
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);

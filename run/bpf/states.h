@@ -32,12 +32,43 @@ static __always_inline void failed(struct bpf_sock_ops *ctx, struct kept *k)
 		COUNT(unanswered);
 }
 
+// A process that ends, and when the first of its sockets was closed by that (ns since
+// boot).
+struct process {
+	__u64 start;
+	__u64 tgid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct process);
+	__type(value, __u64);
+} ends SEC(".maps");
+
+// ending gives since when the process in whose context this is closes its sockets for
+// its end, 0 where it does not.
+static __always_inline __u64 ending(void)
+{
+	if (!sees_kernel)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!(task->flags & PF_EXITING))
+		return 0;
+	struct process p = {.start = task->group_leader->start_time, .tgid = task->tgid};
+	__u64 now = bpf_ktime_get_ns();
+	bpf_map_update_elem(&ends, &p, &now, BPF_NOEXIST);
+	__u64 *first = bpf_map_lookup_elem(&ends, &p);
+	return first ? *first : now;
+}
+
 static __always_inline void half_close(struct kept *k)
 {
 	__u32 zero = 0;
 	struct counts *c = bpf_map_lookup_elem(&counts, &zero);
 
 	k->half_closed = true;
+	k->half_closed_at = bpf_ktime_get_ns();
 	if (!c)
 		return;
 	// Two CPUs may disagree by one.
@@ -55,6 +86,8 @@ static __always_inline void half_close_over(struct bpf_sock_ops *ctx, struct kep
 	// A reset is not the deed of the process that it interrupts.
 	if (!sees_kernel || (to == TCP_CLOSE && error(ctx) != 0))
 		return;
-	if (bpf_get_current_task_btf()->flags & PF_EXITING)
+	// What the end of the process itself has half closed it does not leak: it held
+	// the other end too.
+	if (k->half_closed_at < ending())
 		COUNT(leaked);
 }

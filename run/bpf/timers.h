@@ -11,14 +11,6 @@ const volatile int keepalive_interval = 0;
 const volatile int keepalive_count = 0;
 const volatile int user_timeout = 0;
 
-struct timers {
-	int keepalive;
-	int idle;
-	int interval;
-	int count;
-	int user_timeout;
-};
-
 // A program, and the values that it sets itself.
 struct own {
 	struct opener by;
@@ -42,6 +34,23 @@ static __always_inline long get(struct bpf_sock_ops *ctx, int level, int name, i
 	return bpf_getsockopt(ctx, level, name, value, sizeof *value);
 }
 
+// How many sockets live that have got keepalive.
+__s64 alive = 0;
+
+// idle_time gives that of the next socket. Of many each has its own, from a half on, for
+// probes that all come at once are lost on their way to a peer on this host:
+// remedy/keepalive_spread.go has the numbers.
+static __always_inline int idle_time(struct bpf_sock_ops *ctx)
+{
+	const __s64 most_together = 500;
+	__u32 idle = keepalive_idle;
+
+	if (alive < most_together)
+		return idle;
+	__u64 n = bpf_get_socket_cookie(ctx) * 0x9E3779B97F4A7C15ull >> 32;
+	return idle - n % (idle / 2 + 1);
+}
+
 // give sets the values once in a socket's life. The times come before the option that
 // starts the timer.
 static __always_inline void give(struct bpf_sock_ops *ctx, struct kept *k)
@@ -51,17 +60,29 @@ static __always_inline void give(struct bpf_sock_ops *ctx, struct kept *k)
 	if (k->given)
 		return;
 	if (keepalive_idle) {
-		err |= set(ctx, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle);
+		k->idle = idle_time(ctx);
+		err |= set(ctx, IPPROTO_TCP, TCP_KEEPIDLE, k->idle);
 		err |= set(ctx, IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval);
 		err |= set(ctx, IPPROTO_TCP, TCP_KEEPCNT, keepalive_count);
 		err |= set(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
 	}
 	if (user_timeout)
 		err |= set(ctx, IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout);
-	if (err)
+	if (err) {
 		COUNT(refused);
-	else
-		k->given = true;
+		return;
+	}
+	k->given = true;
+	if (keepalive_idle)
+		__sync_fetch_and_add(&alive, 1);
+}
+
+// give_up is for a socket that ends. It may connect again.
+static __always_inline void give_up(struct kept *k)
+{
+	if (k->given && keepalive_idle)
+		__sync_fetch_and_add(&alive, -1);
+	k->given = false;
 }
 
 // compare notes a connection whose values are no longer those that it was given.
@@ -79,7 +100,7 @@ static __always_inline void compare(struct bpf_sock_ops *ctx, struct kept *k)
 		    get(ctx, IPPROTO_TCP, TCP_KEEPINTVL, &own.has.interval) ||
 		    get(ctx, IPPROTO_TCP, TCP_KEEPCNT, &own.has.count))
 			return;
-		same = own.has.keepalive && own.has.idle == keepalive_idle &&
+		same = own.has.keepalive && own.has.idle == k->idle &&
 		       own.has.interval == keepalive_interval && own.has.count == keepalive_count;
 	}
 	if (user_timeout) {

@@ -14,7 +14,7 @@ for line in sys.stdin:
         l = socket.socket()
         l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         l.bind((args[0], int(args[1])))
-        l.listen(100)
+        l.listen(int(args[2]) if args[2:] else 100)
         print("ok", flush=True)
     elif word == "accept":
         for _ in range(int(args[0])):
@@ -51,9 +51,19 @@ class Program:
         self.pid = self.run.pid
 
     def do(self, *words):
+        self.tell(*words)
+        return self.hear()
+
+    def tell(self, *words):
         self.run.stdin.write(" ".join(map(str, words)) + "\n")
         self.run.stdin.flush()
+
+    def hear(self):
         return self.run.stdout.readline().split()
+
+    def end(self):
+        self.run.stdin.close()
+        return self.run.wait()
 
 def ss(*args):
     return subprocess.run(["ss", "-Htn", *args], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -67,8 +77,26 @@ def wait(holds):
         assert time.time() < end, "the kernel never came to it"
         time.sleep(0.02)
 
+def timers(*filter):
+    # of how many sockets that are selected ss shows a keepalive timer
+    return sum("timer:(keepalive," in l for l in ss("-o", *filter))
+
+def rest(line):
+    # the seconds that ss says a keepalive timer runs for: "29sec", "1min3sec", "9.860ms" are
+    # 9 s 860 ms, "860ms"
+    text = line.split("timer:(keepalive,")[1].split(",")[0]
+    minutes, _, text = text.rpartition("min")
+    n = float(text.rstrip("msec") or 0)
+    return 60 * int(minutes or 0) + (n if "." in text or "sec" in text else n / 1000)
+
+def child(pid):
+    # whichever thread has begun it
+    all = [c for t in os.listdir("/proc/%d/task" % pid) for c in open("/proc/%d/task/%s/children" % (pid, t)).read().split()]
+    assert len(all) == 1, all
+    return int(all[0])
+
 def tcpvet(*args, prefix=()):
-    r = subprocess.run([*prefix, "tcpvet", *map(str, args)], capture_output=True, text=True)
+    r = subprocess.run([*prefix, "tcpvet", *map(str, args)], capture_output=True, text=True, timeout=120)
     if r.stderr:
         sys.stderr.write(r.stderr)
     return r.returncode, r.stdout
