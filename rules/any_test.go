@@ -44,7 +44,8 @@ func TestAnyCase(t *testing.T) {
 		patience := rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(t, "patience")
 		var limits []tcpvet.PathLimit
 		if rapid.Bool().Draw(t, "limits") {
-			limits = []tcpvet.PathLimit{{Idle: 90 * time.Second}, {Remote: netip.MustParsePrefix("10.0.3.0/24"), Idle: 2 * time.Second}}
+			limits = []tcpvet.PathLimit{{Idle: 90 * time.Second}, {Remote: netip.MustParsePrefix("10.0.3.0/24"), Idle: 2 * time.Second},
+				{Kind: tcpvet.OfServer, Idle: time.Minute, Safe: time.Second, Measured: time.Unix(1, 0)}}
 		}
 		one := tcpvet.Case{Now: now(0), Before: before(), Patience: patience, Limits: limits}
 		two := tcpvet.Case{Now: now(0), Before: before(), Patience: patience, Limits: limits}

@@ -92,7 +92,7 @@ func all(t *testing.T) []ruletest.Fixture {
 }
 
 // verbs are those that the command has.
-var verbs = []string{"count", "ls", "diagnose", "explain", "snapshot", "demo", "trace", "fix", "run"}
+var verbs = []string{"count", "ls", "diagnose", "explain", "snapshot", "demo", "trace", "fix", "run", "probe"}
 
 var (
 	ownCommand = regexp.MustCompile(`tcpvet (\w+)`)

@@ -2,6 +2,7 @@ package closewaitleak
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/vet"
@@ -49,6 +50,18 @@ var codeTexts = map[string]string{
 	"":       "close the response body, or the connection, in every path",
 }
 
+// startWith has a port come back once the peer's kernel has forgotten the connection,
+// which it does in a minute unless it was told otherwise: the next probe draws an RST.
+func (l *leak) startWith() tcpvet.Remedy {
+	const forgotten = time.Minute
+	within := forgotten + tcpvet.DefaultTimers().Idle
+	why := "gives keepalive to what it opens from now on, until Ctrl-C: a port comes back within about " + vet.Duration(within) + " of the peer's close (not of a half-close), the descriptor never"
+	if l.ports != nil {
+		why += "; that keeps up with " + vet.PerSecond(float64(l.ports.Usable())/within.Seconds())
+	}
+	return tcpvet.StartWith{Select: fmt.Sprintf("--pid %d", l.owner.PID), Why: why + "; needs root"}
+}
+
 func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
 	if l.unaccepted {
 		return []tcpvet.Remedy{tcpvet.Advise{
@@ -67,6 +80,9 @@ func (j *judgement) remedies(l *leak, info tcpvet.ProcessInfo) []tcpvet.Remedy {
 				vet.ShellFilter(l.selection().Filter())),
 			Why: "frees ports, not descriptors; shows a plan, and needs root to apply it",
 		})
+		if l.owner.Known() {
+			out = append(out, l.startWith())
+		}
 	}
 	if l.owner.Known() {
 		restart := "restart " + vet.ProcessText(&j.Now, l.owner)

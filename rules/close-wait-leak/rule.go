@@ -75,7 +75,7 @@ var Rule = &vet.Rule{
 			"Which code it is: `tcpvet trace --leaks --pid PID` waits while connections open and go to CLOSE-WAIT, and then names the lines that opened them, the worst first.",
 			"Make the pool notice: one that checks idle connections before use, or drops them after a time shorter than the server's keep-alive limit, never holds what the server has closed.",
 			"Until then: restarting the process gives back everything. `tcpvet fix close` gives back the ports alone, of this process alone: the descriptors stay open. So does `ss -K`, which closes what its filter selects, whoever holds it.",
-			"SO_KEEPALIVE gives the port back if the peer is really gone, since the next probe then draws an RST. The descriptor stays.",
+			"SO_KEEPALIVE gives the port back if the peer is really gone, since the next probe then draws an RST: `tcpvet fix keepalive` sets it on connections that are open, `tcpvet run` on new ones. A peer that has only half closed answers for ever, and the descriptor stays in any case.",
 		},
 		Never: []string{
 			"A sysctl. The kernel waits for the program, and no setting ends CLOSE-WAIT: tcp_fin_timeout rules FIN-WAIT-2 and tcp_tw_reuse TIME-WAIT.",

@@ -51,6 +51,7 @@ var Rule = &vet.Rule{
 		Cure: []string{
 			"Correct the remote application: it leaks connections in CLOSE-WAIT. Run `tcpvet diagnose` there.",
 			"Where this process holds them: after `shutdown()` read to the end with a time limit, then `close()`.",
+			"Until then `tcpvet fix close --state fin-wait-2 dst ADDRESS` frees the ports. What the peers still send is lost, and answered by an RST. It takes `--accept-risk drops-connections`.",
 		},
 		Never: []string{
 			"A shorter tcp_fin_timeout as a cure: it ends the remainders here and leaves the other end's leak as it is. It does nothing for those that a process holds.",

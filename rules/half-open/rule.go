@@ -53,6 +53,7 @@ var Rule = &vet.Rule{
 		Cure: []string{
 			"Set TCP_USER_TIMEOUT on the connections that matter: data that is not acknowledged for so long ends the connection. It bounds keepalive too.",
 			"Set SO_KEEPALIVE with TCP_KEEPIDLE and TCP_KEEPINTVL below the idle limit of the path: then a middlebox does not forget the connection, and a dead peer is found while it is idle.",
+			"From outside: `tcpvet fix keepalive --user-timeout 30s` sets both on connections that are open, `tcpvet run` on new ones. A connection that has waited for longer ends when its next retransmission is due, which may be 2 minutes away, and not before.",
 			"Give each request a time limit in the program, and close the connection when it passes.",
 		},
 		Never: []string{

@@ -37,7 +37,7 @@ var Rule = &vet.Rule{
 		},
 		Cure: []string{
 			"Give localhost an IPv4 address first: the line `127.0.0.1 localhost` before the one with `::1`, in the image or by the container's runtime.",
-			"Or let the namespace have `::1`: `net.ipv6.conf.lo.disable_ipv6=0`, with `lo` up.",
+			"Or let the namespace have `::1`: `net.ipv6.conf.lo.disable_ipv6=0`, with `lo` up. `tcpvet fix sysctl` plans it, for as long as the namespace lives.",
 			"Or connect to `127.0.0.1` by its number.",
 		},
 		Never: []string{

@@ -12,20 +12,24 @@ import (
 // late is the connections of one process whose keepalive comes too late.
 type late struct {
 	vet.PerHolder
-	limit time.Duration // the shortest that is known on their ways
-	edge  time.Duration // no silence of theirs that is shorter is broken by a probe
+	limit tcpvet.PathLimit // the shortest that is known on their ways
+	edge  time.Duration    // no silence of theirs that is shorter is broken by a probe
 }
 
 func judge(c tcpvet.Case) []tcpvet.Finding {
 	if len(c.Limits) == 0 {
 		return nil
 	}
+	return append(judgePath(c), judgeServer(c)...)
+}
+
+func judgePath(c tcpvet.Case) []tcpvet.Finding {
 	count := func(role tcpvet.Role, h *vet.Held, t *tcpvet.Tally) uint64 {
 		limit, ok := vet.IdleLimit(&c, role, h.Service)
 		if !ok || t.Keepalive == nil {
 			return 0
 		}
-		return t.Keepalive.AtLeast(limit)
+		return t.Keepalive.AtLeast(limit.Idle)
 	}
 	held := vet.Holdings(&c.Now, func(g tcpvet.Group, t *tcpvet.Tally) bool {
 		return vet.PeerMayVanish(&c.Now, g) && count(g.Role, &vet.Held{Service: g.Service}, t) > 0
@@ -42,8 +46,8 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 			if !ok {
 				continue
 			}
-			if l.limit == 0 || limit < l.limit {
-				l.limit, l.edge = limit, p.Keepalive.Edge(limit)
+			if l.limit.Idle == 0 || limit.Idle < l.limit.Idle {
+				l.limit, l.edge = limit, p.Keepalive.Edge(limit.Idle)
 			}
 		}
 		findings = append(findings, l.finding(&c.Now, probing[l.Netns]))
@@ -71,12 +75,12 @@ func (l *late) finding(c *tcpvet.Census, probing uint64) tcpvet.Finding {
 		Detail:  l.detail(c),
 		Numbers: []tcpvet.Number{
 			{Name: "late_sockets", Value: float64(l.Count)},
-			{Name: "path_limit_s", Value: l.limit.Seconds()},
+			{Name: "path_limit_s", Value: l.limit.Idle.Seconds()},
 			{Name: "silence_at_least_s", Value: l.edge.Seconds()},
 			{Name: "with_keepalive_sockets", Value: float64(l.Keepalive.Total())},
 		},
 		Remedies: []tcpvet.Remedy{tcpvet.Advise{
-			Code: true, Text: fmt.Sprintf("set TCP_KEEPIDLE and TCP_KEEPINTVL to %s or less on these connections: half of the limit, so that one lost probe does no harm", vet.Duration(half(l.limit))),
+			Code: true, Text: fmt.Sprintf("set TCP_KEEPIDLE and TCP_KEEPINTVL to %s or less on these connections: half of the limit, so that one lost probe does no harm", vet.Duration(half(l.limit.Survived()))),
 			Run: "tcpvet explain keepalive",
 		}},
 	}
@@ -103,12 +107,12 @@ func (l *late) finding(c *tcpvet.Census, probing uint64) tcpvet.Finding {
 	ns := c.Netns[l.Netns]
 	for _, setting := range defaults {
 		v, ok := ns.SysctlInt(setting.name)
-		if !ok || time.Duration(v)*time.Second < l.limit {
+		if !ok || time.Duration(v)*time.Second < l.limit.Idle {
 			continue
 		}
 		f.Evidence = append(f.Evidence, tcpvet.Evidence{What: setting.what, Got: vet.Count(v), Check: enter + "sysctl -n " + setting.name})
 		f.Remedies = append(f.Remedies, tcpvet.SetSysctl{
-			Netns: l.Netns, Where: vet.NetnsFlag(enter), Name: setting.name, Value: strconv.FormatInt(int64(half(l.limit)/time.Second), 10),
+			Netns: l.Netns, Where: vet.NetnsFlag(enter), Name: setting.name, Value: strconv.FormatInt(int64(half(l.limit.Survived())/time.Second), 10),
 			Why: "for programs that set SO_KEEPALIVE and no " + setting.option + ": new connections take it, open ones once their timer has ended",
 		})
 	}
@@ -127,7 +131,7 @@ func (l *late) detail(c *tcpvet.Census) []string {
 		verb = "has"
 	}
 	d := []string{fmt.Sprintf("%s %s the next keepalive probe after %s of silence at the earliest, and the idle limit on the way is %s.",
-		vet.AtLeastCounted(c.GroupError, l.Count, "connection"), verb, vet.Duration(l.edge), vet.Duration(l.limit))}
+		vet.AtLeastCounted(c.GroupError, l.Count, "connection"), verb, vet.Duration(l.edge), vet.LimitText(&l.limit, c.Taken))}
 	if most := l.Most(c); most != "" {
 		d = append(d, most)
 	}
@@ -136,7 +140,7 @@ func (l *late) detail(c *tcpvet.Census) []string {
 	} else {
 		d = append(d, "One that is idle for longer than the limit is forgotten before it is probed: this side then keeps it until its probes fail.")
 	}
-	if early := l.Keepalive.Total() - l.Keepalive.AtLeast(l.limit); early > 0 {
+	if early := l.Keepalive.Total() - l.Keepalive.AtLeast(l.limit.Idle); early > 0 {
 		d = append(d, "Another "+vet.Count(early)+" may be probed in time.")
 	}
 	return d

@@ -118,3 +118,23 @@ func TestTrafficWithoutNumbers(t *testing.T) {
 		}
 	}
 }
+
+// What a limit is judged by has to be known, and no more than that.
+func TestLacks(t *testing.T) {
+	path, server := tcpvet.PathLimit{Idle: time.Minute}, tcpvet.PathLimit{Kind: tcpvet.OfServer, Idle: time.Minute}
+	for _, test := range []struct {
+		limits []tcpvet.PathLimit
+		knows  tcpvet.Facts
+		want   tcpvet.Facts
+	}{
+		{nil, 0, 0},
+		{[]tcpvet.PathLimit{path}, 0, tcpvet.FactInfo | tcpvet.FactTimer},
+		{[]tcpvet.PathLimit{path}, tcpvet.FactInfo, tcpvet.FactTimer},
+		{[]tcpvet.PathLimit{server}, tcpvet.FactInfo, tcpvet.FactQueues},
+		{[]tcpvet.PathLimit{path, server}, tcpvet.FactTimer | tcpvet.FactQueues, tcpvet.FactInfo},
+	} {
+		if got := lacks(tcpvet.Case{Limits: test.limits, Now: tcpvet.Census{Facts: test.knows}}); got != test.want {
+			t.Errorf("%+v, which knows %v: lacks %v, want %v", test.limits, test.knows, got, test.want)
+		}
+	}
+}

@@ -11,16 +11,16 @@ import (
 // idler is the idle connections of one process, over its services.
 type idler struct {
 	vet.PerHolder
-	folded uint64        // the same of services that were folded together, which are not in Count
-	edge   time.Duration // all are idle for at least that long
-	path   time.Duration // the shortest limit that is known on the way to some of them, 0 for none
+	folded uint64           // the same of services that were folded together, which are not in Count
+	edge   time.Duration    // all are idle for at least that long
+	path   tcpvet.PathLimit // the shortest limit that is known on the way to some of them, the zero value for none
 }
 
 // limitOf is how long a connection of that end must be idle; known tells that
 // it is the limit of the path.
 func limitOf(c *tcpvet.Case, h vet.Held) (limit time.Duration, known bool) {
-	if limit, known = vet.IdleLimit(c, h.Role, h.Service); known {
-		return limit, true
+	if path, known := vet.IdleLimit(c, h.Role, h.Service); known {
+		return path.Idle, true
 	}
 	return patiences * c.Patience, false
 }
@@ -56,12 +56,12 @@ func judge(c tcpvet.Case) []tcpvet.Finding {
 	for _, p := range vet.ByHolder(held, idle) {
 		i := idler{PerHolder: p, folded: folded[vet.Held{Netns: p.Netns, Holder: p.Holder, Role: p.Role}]}
 		for _, s := range p.Services {
-			limit, known := limitOf(&c, vet.Held{Role: p.Role, Service: s.Service})
+			limit, _ := limitOf(&c, vet.Held{Role: p.Role, Service: s.Service})
 			if edge := p.Idle.KeepaliveOff.Edge(limit); i.edge == 0 || edge < i.edge {
 				i.edge = edge
 			}
-			if known && (i.path == 0 || limit < i.path) {
-				i.path = limit
+			if path, known := vet.IdleLimit(&c, p.Role, s.Service); known && (i.path.Idle == 0 || path.Idle < i.path.Idle) {
+				i.path = path
 			}
 		}
 		if i.Count >= some {
@@ -94,8 +94,8 @@ func (i *idler) finding(c *tcpvet.Census, unguarded uint64) tcpvet.Finding {
 	if i.Count < many && i.Count+i.folded >= many {
 		f.Certainty = tcpvet.Likely
 	}
-	if i.path > 0 {
-		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "path_limit_s", Value: i.path.Seconds()})
+	if i.path.Idle > 0 {
+		f.Numbers = append(f.Numbers, tcpvet.Number{Name: "path_limit_s", Value: i.path.Idle.Seconds()})
 	}
 	f.Numbers = append(f.Numbers, vet.MayLack(c.GroupError, "sockets")...)
 	who := vet.ProgramText(c, i.Holder)
@@ -156,8 +156,12 @@ func (i *idler) detail(c *tcpvet.Census) []string {
 	if most := i.Most(c); most != "" {
 		d = append(d, most)
 	}
-	if i.path > 0 {
-		d = append(d, fmt.Sprintf("The idle limit on the way is %s, as was told: a connection that is idle for longer is cut off, and neither end knows.", vet.Duration(i.path)))
+	if i.path.Idle > 0 {
+		told := ""
+		if i.path.Measured.IsZero() {
+			told = ", as was told"
+		}
+		d = append(d, fmt.Sprintf("The idle limit on the way is %s%s: a connection that is idle for longer is cut off, and neither end knows.", vet.LimitText(&i.path, c.Taken), told))
 	}
 	if i.Role == tcpvet.Client {
 		d = append(d, "If the peer or a middlebox has forgotten one, the next request on it hangs until retransmission gives up, after some 15 min.")

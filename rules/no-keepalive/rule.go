@@ -45,7 +45,7 @@ var Rule = &vet.Rule{
 		},
 		Cure: []string{
 			"Set SO_KEEPALIVE in the code, with a time below the shortest idle limit on the path: TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. `tcpvet explain keepalive` shows how.",
-			"Where the program cannot be changed: `tcpvet fix keepalive` sets it on connections that are open, and `tcpvet run` on new ones.",
+			"Where the program cannot be changed: `tcpvet fix keepalive` sets it on connections that are open, and `tcpvet run` on new ones. What the program sets itself later takes its place, as Go does right after it connects; and an outage longer than the probes then ends connections that would have outlived it.",
 			"In nginx: `so_keepalive=on` on the listen line, `proxy_socket_keepalive on` toward upstreams.",
 			"Or close idle connections: a pool with an idle limit, a heartbeat of the protocol.",
 		},

@@ -62,6 +62,7 @@ var Rule = &vet.Rule{
 		Cure: []string{
 			"CLOSE-WAIT holds them: it is a leak, and the code that does not close is what to change. See `tcpvet explain close-wait-leak`.",
 			"TIME-WAIT holds them: keep connections open and use them again; then `net.ipv4.tcp_tw_reuse=1` with timestamps at both ends; then more destination or source addresses, each of which brings a full range of its own.",
+			"Without a change of the program: `tcpvet fix sysctl` plans the settings that fit, and `tcpvet run --source-pool ADDRESS,ADDRESS -- COMMAND` has new connections take the addresses in turn, unless the program binds one itself.",
 			"ESTAB holds them: give the pool a bound, or share connections (HTTP/2, a proxy); then more addresses, or a wider range.",
 			"`bind()` holds them: set IP_BIND_ADDRESS_NO_PORT where a source address is chosen before `connect()`, and move listeners out of the range.",
 		},

@@ -77,6 +77,8 @@ func (s *setting) line(line string) error {
 		s.before, err = time.ParseDuration(rest)
 	case "path-idle":
 		err = s.pathIdle(rest)
+	case "measured":
+		err = s.measured(rest)
 	case "groups":
 		s.bounds.Groups, err = strconv.Atoi(rest)
 	case "tuples":
@@ -107,6 +109,31 @@ func (s *setting) pathIdle(text string) error {
 	var err error
 	if l.Idle, err = time.ParseDuration(idle); err == nil && narrowed {
 		l.Remote, err = netip.ParsePrefix(peers)
+	}
+	s.limits = append(s.limits, l)
+	return err
+}
+
+// measured reads "path 10.0.3.9:80 2m..3m 2026-11-29T17:02:00Z", or the same of a server.
+func (s *setting) measured(text string) error {
+	var kind, at, between, when string
+	if _, err := fmt.Sscan(text, &kind, &at, &between, &when); err != nil {
+		return err
+	}
+	remote, err := netip.ParseAddrPort(at)
+	if err != nil {
+		return err
+	}
+	low, high, _ := strings.Cut(between, "..")
+	l := tcpvet.PathLimit{Remote: netip.PrefixFrom(remote.Addr(), remote.Addr().BitLen()), Port: remote.Port()}
+	if kind == "server" {
+		l.Kind = tcpvet.OfServer
+	}
+	if l.Safe, err = time.ParseDuration(low); err == nil {
+		l.Idle, err = time.ParseDuration(high)
+	}
+	if err == nil {
+		l.Measured, err = time.Parse(time.RFC3339, when)
 	}
 	s.limits = append(s.limits, l)
 	return err

@@ -59,6 +59,7 @@ var Rule = &vet.Rule{
 		},
 		Cure: []string{
 			"Put back the kernel's default, and take the line out of the file that sets it: `grep -rs NAME /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d` finds it.",
+			"`tcpvet fix sysctl` plans these for the namespaces that it looked at, and can undo them. With `--persist` it keeps them for the next boot, which a line in a file that is read later overrides.",
 			"Cure the cause that the setting was meant for: keep connections open and use them again, close what the peer has closed, accept in time.",
 		},
 		Never: []string{

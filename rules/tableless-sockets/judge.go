@@ -119,7 +119,7 @@ func (h *holder) used(c *tcpvet.Census) tcpvet.Finding {
 	}
 	who := vet.ProcessText(c, h.Process)
 	f.Detail = append(f.Detail,
-		fmt.Sprintf("%s has not called close() on %s after the end: the peer reset it, keepalive or retransmission gave up, or the program shut it down in both directions.",
+		fmt.Sprintf("%s has not called close() on %s after the end: the peer reset it, keepalive or retransmission gave up, the program shut it down in both directions, or it was closed from outside, by tcpvet fix close or ss -K.",
 			who, vet.Counted(h.now.Used, "connection")),
 		"Such a socket is in no table, so that ss and netstat do not show it; its port is free, unless bind() chose it; its descriptor is not.")
 	f.Detail = append(f.Detail, h.shareText(h.now.Used)...)

@@ -34,8 +34,8 @@ var Rule = &vet.Rule{
 	Doc: vet.Doc{
 		Title: "descriptors of connections that the kernel has ended",
 		Text: []string{
-			"A connection can end while the program still holds its socket: the peer sends RST, keepalive or retransmission gives up, or the program calls `shutdown()` for both directions and never `close()`. The kernel then takes the socket out of its tables: `ss`, `netstat` and /proc/net/tcp do not show it any more. The descriptor stays open until the program closes it.",
-			"So a leak of descriptors can hide from every tool that lists connections. It is what remains of a CLOSE-WAIT leak where keepalive frees the ports: the program then runs out of descriptors, EMFILE (24), in place of ports, EADDRNOTAVAIL (99).",
+			"A connection can end while the program still holds its socket: the peer sends RST, keepalive or retransmission gives up, the program calls `shutdown()` for both directions and never `close()`, or somebody closes it from outside, by `tcpvet fix close` or `ss -K`. The kernel then takes the socket out of its tables: `ss`, `netstat` and /proc/net/tcp do not show it any more. The descriptor stays open until the program closes it.",
+			"So a leak of descriptors can hide from every tool that lists connections. It is what remains of a CLOSE-WAIT leak where keepalive or `tcpvet fix close` frees the ports: the program then runs out of descriptors, EMFILE (24), in place of ports, EADDRNOTAVAIL (99).",
 			"tcpvet finds them by their descriptors. What /proc says to be a TCP socket, and no table has, is asked for its TCP_INFO: it is closed, and acknowledged bytes, received bytes or a round-trip time tell that it had a connection. A fresh `socket()` has none of these and is no fault.",
 			"A closed socket without any of them may be one that is about to connect, or one whose `connect()` failed and which nobody closed. Only two looks tell: that is the kind *quiet*. Where a filter narrows the look, only processes that hold a selected socket are judged: these sockets have no address to select by.",
 		},
@@ -49,6 +49,7 @@ var Rule = &vet.Rule{
 		Cure: []string{
 			"Close the socket on every path: after an error of `read()`, `write()` or `connect()` too. A `with` block, `defer` or a `finally` does.",
 			"Call `close()` after `shutdown()`: shutdown ends the connection and keeps the descriptor.",
+			"From outside nothing closes them: `tcpvet fix close` ends connections, and these have none. Only the program gives back a descriptor, or its end.",
 			"In a pool, drop a connection that failed and close it; test idle ones before they are used again.",
 		},
 		Never: []string{

@@ -43,7 +43,7 @@ var Rule = &vet.Rule{
 		Cure: []string{
 			"Keep connections and use them again: HTTP keep-alive, a session, a pool. That removes the cause.",
 			"Let the kernel reuse the ports: `net.ipv4.tcp_tw_reuse=1`. It acts on outgoing connections, also on those already in TIME-WAIT, and needs timestamps at both ends. The bound is then ports / `tcp_tw_reuse_delay`, 28,232 a second by default.",
-			"Spread over more destination or source addresses: each pair has a range of its own.",
+			"Spread over more destination or source addresses: each pair has a range of its own. `tcpvet run --source-pool ADDRESS,ADDRESS -- COMMAND` does it for a program that binds none itself.",
 			"Let the server close first, where the protocol allows it: TIME-WAIT then lies there and takes no port.",
 		},
 		Never: []string{
