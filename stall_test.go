@@ -121,16 +121,32 @@ func TestKeepaliveAtLeast(t *testing.T) {
 }
 
 func TestLimitTo(t *testing.T) {
+	at := time.Date(2026, 11, 29, 17, 0, 0, 0, time.UTC)
 	c := tcpvet.Case{Limits: []tcpvet.PathLimit{
 		{Idle: 350 * time.Second}, {Remote: netip.MustParsePrefix("10.0.3.0/24"), Idle: 60 * time.Second},
 		{Remote: netip.MustParsePrefix("10.0.3.0/25"), Idle: 90 * time.Second},
+		{Remote: netip.MustParsePrefix("10.0.4.7/32"), Port: 80, Idle: 30 * time.Second, Safe: 20 * time.Second, Measured: at},
+		{Kind: tcpvet.OfServer, Remote: netip.MustParsePrefix("fe80::1/128"), Port: 80, Idle: 5 * time.Second},
 	}}
-	for peer, want := range map[string]time.Duration{"10.0.3.7": 60 * time.Second, "::ffff:10.0.3.7": 60 * time.Second, "192.0.2.1": 350 * time.Second} {
-		if got, ok := c.LimitTo(netip.MustParseAddr(peer)); !ok || got != want {
+	for peer, want := range map[string]time.Duration{
+		"10.0.3.7:1": 60 * time.Second, "[::ffff:10.0.3.7]:80": 60 * time.Second, "192.0.2.1:80": 350 * time.Second,
+		"10.0.4.7:80": 30 * time.Second, "10.0.4.7:443": 350 * time.Second, "10.0.4.8:80": 350 * time.Second, "[fe80::1%eth0]:80": 350 * time.Second,
+	} {
+		got, ok := c.LimitTo(netip.MustParseAddrPort(peer), tcpvet.OnPath)
+		if !ok || got.Idle != want {
 			t.Errorf("to %s: %v, want %v", peer, got, want)
 		}
+		if want := map[bool]time.Duration{true: 20 * time.Second, false: got.Idle}[got.Port == 80]; got.Survived() != want {
+			t.Errorf("to %s: survived %v, want %v", peer, got.Survived(), want)
+		}
+		if got, ok := c.LimitTo(netip.MustParseAddrPort(peer), tcpvet.OfServer); ok != (peer == "[fe80::1%eth0]:80") || ok && got.Idle != 5*time.Second {
+			t.Errorf("of the server %s: %+v, %v", peer, got, ok)
+		}
 	}
-	if _, ok := (&tcpvet.Case{}).LimitTo(netip.MustParseAddr("10.0.3.7")); ok {
+	if got, ok := c.LimitTo(netip.AddrPort{}, tcpvet.OnPath); !ok || got.Idle != 350*time.Second {
+		t.Errorf("to all: %+v, %v", got, ok)
+	}
+	if _, ok := (&tcpvet.Case{}).LimitTo(netip.MustParseAddrPort("10.0.3.7:80"), tcpvet.OnPath); ok {
 		t.Error("a limit where none is known")
 	}
 }

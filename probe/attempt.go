@@ -1,7 +1,8 @@
 // Package probe explains attempts to connect, those that are made for it and those of
 // other programs that were seen to fail: from the attempt, and from what was read of
-// the machine around it, it says why it ended as it did.
-// It judges values and reaches nothing; package probe/live makes them.
+// the machine around it, it says why it ended as it did. And it says what follows from
+// what was measured of a server, of a way or of a peer.
+// It judges values and reaches nothing; the packages below it make them.
 package probe
 
 import (
