@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"strconv"
 	"syscall"
 )
 
@@ -69,6 +70,9 @@ func (c *Cues) serve(r io.Reader, w io.Writer) error {
 }
 
 func (c *Cues) answer(q cue) reply {
+	if q.Cue == actPID {
+		return reply{Answer: json.RawMessage(strconv.Itoa(os.Getpid()))}
+	}
 	do, ok := c.handlers[q.Cue]
 	if !ok {
 		return reply{Err: fmt.Sprintf("this act has no cue %q", q.Cue)}
@@ -88,6 +92,16 @@ func (c *Cues) answer(q cue) reply {
 // it plays.
 const actVariable = "TCPVET_LAB_ACT"
 
+// nextVariable names the act that a program is to play which this process runs, and
+// nextActVariable tells that one that it is such a program.
+const (
+	nextVariable    = "TCPVET_LAB_NEXT"
+	nextActVariable = "TCPVET_LAB_NEXT_ACT"
+)
+
+// actPID is a cue that every act answers, with its PID.
+const actPID = "pid"
+
 // Main plays an act, or prepares a program's process and becomes the program,
 // if this process was started for one; then it exits. Otherwise it does
 // nothing, at the price of a look into the environment. A program that plays
@@ -100,8 +114,14 @@ func Main(scenarios ...*Scenario) {
 			os.Exit(1)
 		}
 	}
+	if next, ok := os.LookupEnv(nextVariable); ok {
+		if err := passOn(next); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	name, ok := os.LookupEnv(actVariable)
-	if !ok {
+	if !ok || passedOn {
 		return
 	}
 	if err := perform(name, scenarios); err != nil {
@@ -111,11 +131,33 @@ func Main(scenarios ...*Scenario) {
 	os.Exit(0)
 }
 
+// passedOn says that the act in the environment is for the programs that this process
+// runs, and not for itself, however often it calls Main.
+var passedOn bool
+
+// passOn has the programs that this process runs play an act.
+func passOn(act string) error {
+	passedOn = true
+	err := errors.Join(os.Unsetenv(nextVariable), os.Setenv(actVariable, act), os.Setenv(nextActVariable, "1"))
+	if err != nil {
+		return fmt.Errorf("pass the act %s on: %w", act, err)
+	}
+	return nil
+}
+
 func perform(name string, scenarios []*Scenario) error {
 	// A Ctrl-C reaches every process of the terminal. The stage is to hear
 	// of it first, and ends the acts itself.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := os.Unsetenv(actVariable); err != nil {
+	if _, next := os.LookupEnv(nextActVariable); next {
+		end := make(chan os.Signal, 1)
+		signal.Notify(end, outerEnds)
+		go func() {
+			<-end
+			os.Exit(0)
+		}()
+	}
+	if err := errors.Join(os.Unsetenv(actVariable), os.Unsetenv(nextActVariable)); err != nil {
 		return fmt.Errorf("play %s: %w", name, err)
 	}
 	act, ok := findAct(name, scenarios)

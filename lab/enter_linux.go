@@ -27,8 +27,8 @@ const lifeline = 3
 const answering = 4
 
 // grace is how long a stage may take to end after it was told to. It has only
-// to kill its processes.
-const grace = 5 * time.Second
+// to kill its processes, and to wait for commands of tcpvet that tidy up.
+const grace = 15 * time.Second
 
 // Inside tells whether this process is a stage that Enter made.
 func Inside() bool {

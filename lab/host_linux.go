@@ -139,7 +139,7 @@ func (h *Host) Listening(ctx context.Context, on netip.AddrPort) error {
 			}
 		}
 		for _, p := range h.processes {
-			if p.program && p.over() {
+			if p.program && p.hasEnded() {
 				return false, fmt.Errorf("%s: %w", p.Name, p.death())
 			}
 		}

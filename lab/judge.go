@@ -168,7 +168,8 @@ type Outcome struct {
 	Skipped  []Skip   // rules that a source could not judge
 
 	// Mismatches are the differences between Expected and what was found,
-	// by step and source; none where all is as expected.
+	// by step and source, and what tcpvet was to do and did not; none where all
+	// is as expected.
 	Mismatches []string
 }
 
@@ -179,6 +180,9 @@ type Skip struct{ Source, Rule, Missing string }
 func (s *Story) Outcome() Outcome {
 	o := Outcome{}
 	for _, step := range s.Steps {
+		for _, failed := range step.Failed {
+			o.Mismatches = append(o.Mismatches, fmt.Sprintf("step %s: %s", step.Name, failed))
+		}
 		for _, j := range step.Judged {
 			o.Expected = append(o.Expected, j.Expected...)
 			for _, v := range j.Views {

@@ -23,6 +23,10 @@ const testVariable = "TCPVET_LAB_TEST"
 
 func TestMain(m *testing.M) {
 	Main(testScenario)
+	Main(testScenario) // as a program may whose parts each call it
+	if os.Args[0] == "tcpvet" {
+		os.Exit(tcpvetCommand(os.Args[1:]))
+	}
 	if _, ok := os.LookupEnv(testVariable); ok {
 		os.Exit(program())
 	}
@@ -136,6 +140,7 @@ var plays = map[string]func(context.Context, *Stage) error{
 		return p.Cue(ctx, "hang", struct{}{}, new(int))
 	},
 	"cues":     playCues,
+	"commands": playCommands,
 	"settings": playSettings,
 	"links":    playLinks,
 	"tunnel":   playTunnel,

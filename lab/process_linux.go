@@ -24,6 +24,8 @@ type Process struct {
 	said    *speech  // its standard output
 	errors  lastWords
 	program bool
+	command bool   // of tcpvet
+	over    *outer // the command of tcpvet that runs it, nil for none
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed after it was waited for
@@ -76,15 +78,15 @@ func (h *Host) Program(_ context.Context, g Program) (*Process, error) {
 
 // start starts what the process is, with pipes to and from it.
 func (h *Host) start(p *Process, own Setup, o order, flags uintptr) error {
-	o.Files, o.Descriptors = own.files(), own.Descriptors
-	if len(o.Files) > 0 {
+	o.Files, o.Memory, o.Self, o.Descriptors = own.files(), own.Memory, own.Self, own.Descriptors
+	if o.apart() {
 		flags |= unix.CLONE_NEWNS
 		var err error
 		if o.Outside, err = os.Readlink(mountNamespace); err != nil {
 			return fmt.Errorf("start %s: read one's own mount namespace: %w", p.Name, err)
 		}
 	}
-	if len(o.Exec) > 0 || len(o.Files) > 0 || o.Descriptors > 0 {
+	if len(o.Exec) > 0 || o.apart() || o.Descriptors > 0 {
 		raw, err := json.Marshal(o)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", p.Name, err)
@@ -105,6 +107,11 @@ func (h *Host) start(p *Process, own Setup, o order, flags uintptr) error {
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = in, out, &p.errors
 	p.cmd.WaitDelay = time.Second // a child of its own may keep its standard error
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: flags}
+	if p.over != nil {
+		p.cmd.SysProcAttr.Pdeathsig = outerEnds
+	}
+	// A Ctrl-C is for the stage, which ends commands of tcpvet itself.
+	p.cmd.SysProcAttr.Setpgid = p.command
 	if err := h.Do(p.cmd.Start); err != nil {
 		orders.Close()
 		answers.Close()
@@ -235,8 +242,8 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// over tells whether the process has ended.
-func (p *Process) over() bool {
+// hasEnded tells whether the process has ended.
+func (p *Process) hasEnded() bool {
 	select {
 	case <-p.ended:
 		return true
@@ -263,6 +270,9 @@ func (p *Process) Kill() time.Duration {
 }
 
 func (p *Process) kill() {
+	if p.over != nil {
+		p.over.end(p)
+	}
 	_ = p.cmd.Process.Kill() // it fails only if the process has ended
 	<-p.ended
 	p.orders.Close()

@@ -88,6 +88,9 @@ type Options struct {
 
 	// Tell receives each step as soon as it is done; nil for nobody.
 	Tell func(Step)
+
+	// Doing is told what begins now and takes more than a second; nil for nobody.
+	Doing func(what string)
 }
 
 // The bounds of Options.Ports. The largest still fits above port 32768, where

@@ -24,6 +24,13 @@ type Setup struct {
 	// one has to exist, and is covered.
 	Files map[string]string
 
+	// Memory are folders that are empty file systems in memory for it, in such a
+	// namespace: what it writes there goes with it. Each has to exist.
+	Memory []string
+
+	// Self are names below which it finds this program, in a folder of its PATH.
+	Self []string
+
 	// Descriptors is its RLIMIT_NOFILE, soft and hard; 0 leaves it.
 	Descriptors int
 
@@ -38,12 +45,17 @@ const setupVariable = "TCPVET_LAB_SETUP"
 // order is what a process does before it plays its act, or becomes a program.
 type order struct {
 	Files       map[string]string
+	Memory      []string
+	Self        []string
 	Outside     string // the mount namespace of the stage, where nothing may be mounted
 	Descriptors int
 
 	Exec []string // the program's path and arguments; none for an act
 	Env  []string
 }
+
+// apart tells whether the process needs a mount namespace of its own.
+func (o *order) apart() bool { return len(o.Files)+len(o.Memory)+len(o.Self) > 0 }
 
 func (s *Setup) files() map[string]string {
 	if len(s.Hosts) == 0 {
@@ -65,8 +77,8 @@ func prepare(raw string) error {
 	if err := json.Unmarshal([]byte(raw), &o); err != nil {
 		return fmt.Errorf("prepare the process: %w", err)
 	}
-	if len(o.Files) > 0 {
-		if err := cover(o.Files, o.Outside); err != nil {
+	if o.apart() {
+		if err := o.cover(); err != nil {
 			return fmt.Errorf("prepare the files of the process: %w", err)
 		}
 	}
@@ -91,21 +103,29 @@ func prepare(raw string) error {
 	return nil
 }
 
-// cover makes the files, in the mount namespace that this process was started
-// in, which must be another one than outside.
-func cover(files map[string]string, outside string) error {
-	if here, err := os.Readlink(mountNamespace); err != nil || outside == "" || here == outside {
+// cover makes the files and folders, in the mount namespace that this process was
+// started in, which must be another one than outside.
+func (o *order) cover() error {
+	if here, err := os.Readlink(mountNamespace); err != nil || o.Outside == "" || here == o.Outside {
 		return fmt.Errorf("find a mount namespace of its own: this is %q: %w", here, errors.Join(err, ErrOutside))
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts private: %w", err)
 	}
 	const tmp = "/tmp"
-	if err := unix.Mount("tmpfs", tmp, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
-		return fmt.Errorf("mount a file system in memory on %s: %w", tmp, err)
+	if err := mountMemory(tmp, "mode=1777"); err != nil {
+		return err
+	}
+	for _, folder := range o.Memory {
+		if err := mountMemory(folder, "mode=0755"); err != nil {
+			return err
+		}
+	}
+	if err := o.nameSelf(); err != nil {
+		return err
 	}
 	covers := 0
-	for name, text := range files {
+	for name, text := range o.Files {
 		at := name
 		if !strings.HasPrefix(name, tmp+"/") {
 			at = filepath.Join(tmp, ".cover"+strconv.Itoa(covers))
@@ -125,6 +145,31 @@ func cover(files map[string]string, outside string) error {
 		}
 	}
 	return nil
+}
+
+func mountMemory(folder, mode string) error {
+	if err := unix.Mount("tmpfs", folder, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, mode); err != nil {
+		return fmt.Errorf("mount a file system in memory on %s: %w", folder, err)
+	}
+	return nil
+}
+
+// nameSelf gives this program other names. The link is followed by who runs it: it
+// holds even where the file was replaced since.
+func (o *order) nameSelf() error {
+	if len(o.Self) == 0 {
+		return nil
+	}
+	const folder = "/tmp/self"
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return err
+	}
+	for _, name := range o.Self {
+		if err := os.Symlink("/proc/self/exe", filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	return os.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 }
 
 const mountNamespace = "/proc/self/ns/mnt"

@@ -35,10 +35,18 @@ type Stage struct {
 	watch Look
 	judge func(tcpvet.Case) Verdict
 	tell  func(Step)
+	doing func(string)
 }
 
 // Tell adds a step to the story.
 func (s *Stage) Tell(step Step) { s.tell(step) }
+
+// Doing says what begins now and takes more than a second.
+func (s *Stage) Doing(what string) {
+	if s.doing != nil {
+		s.doing(what)
+	}
+}
 
 // NewHost adds a host: a network namespace of its own, with nothing but a
 // loopback interface, which is up.
@@ -95,7 +103,7 @@ func open(ctx context.Context, o Options) (*Stage, context.Context, error) {
 		_, _ = line.Read(make([]byte, 1))
 		end(errAbandoned)
 	}()
-	s := &Stage{Ports: o.Ports, Patience: o.Patience, looks: o.Looks, watch: o.Watch, judge: o.Judge}
+	s := &Stage{Ports: o.Ports, Patience: o.Patience, looks: o.Looks, watch: o.Watch, judge: o.Judge, doing: o.Doing}
 	s.Host = newHost(s, "stage")
 	s.Host.PID = os.Getpid()
 	s.hosts = []*Host{s.Host}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,13 @@ type Step struct {
 	Title string
 
 	Done, Shown, Means []string // paragraphs; Shown comes before the table
+
+	// Said are the commands of tcpvet that were run for it, with what they
+	// printed: no figures of the play.
+	Said []*Said
+
+	// Failed says what tcpvet was to do here and did not. The play goes on.
+	Failed []string
 
 	Segments []Crossing // as they crossed, none for nothing to show
 	Ends     *Ends      // both ends' states, nil for none
@@ -81,6 +89,11 @@ func (s *Step) Micros(name string, d time.Duration) string {
 	us := int(d.Microseconds())
 	s.number(name, float64(us))
 	return grouped(us) + " µs"
+}
+
+// Fails notes that tcpvet did not do what it was to.
+func (s *Step) Fails(format string, args ...any) {
+	s.Failed = append(s.Failed, fmt.Sprintf(format, args...))
 }
 
 // Number gives a number of the step by its name; ok is false for none.

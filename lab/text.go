@@ -40,6 +40,9 @@ func (t *Text) Tell(s Step) {
 	t.write(func(w io.Writer) error {
 		fmt.Fprintf(w, "\n%d. %s\n", t.steps, s.Title)
 		paragraphs(w, "done", s.Done)
+		for _, said := range s.Said {
+			said.print(w)
+		}
 		paragraphs(w, "seen", s.Shown)
 		if s.Ends != nil {
 			s.Ends.table(w)
@@ -47,6 +50,10 @@ func (t *Text) Tell(s Step) {
 		segmentTable(w, s.Segments)
 		if err := t.judged(w, &s); err != nil {
 			return err
+		}
+		if len(s.Failed) > 0 {
+			paragraphs(w, "failed", s.Failed)
+			return nil // what it means holds for what was to be
 		}
 		paragraphs(w, "means", s.Means)
 		return nil

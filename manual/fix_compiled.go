@@ -16,6 +16,7 @@ func fixGo() Topic {
 			Heading("keepalive, and ports that do not run out"),
 			Para("Go turns keepalive on by itself, and sets TCP_NODELAY: 15 s idle, 15 s between probes, 9 probes (30 s idle in http.DefaultTransport). So a peer that vanished is noticed after two and a half minutes, and data under way to it is sent again for a quarter of an hour. Package keepalive sets shorter times and a user timeout, keeps the pool's idle limit below the server's, and keeps new connections within what the local ports sustain:"),
 			Code{Lang: "go", Text: goKeepAlive},
+			Para("`keepalive.Client` gives such a client, which also knows the line of a request over https."),
 			Para("In tests, package leaktest names the line that opened what was left open:"),
 			Code{Lang: "go", Text: goLeakTest},
 		},

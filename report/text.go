@@ -147,6 +147,14 @@ func (p *printer) wrap(text string, indent int, hanging, code string) {
 	}
 }
 
+// Remark prints text behind a head that names who says it, its further lines as deep as
+// the first.
+func Remark(w io.Writer, head, text string, style Style) error {
+	out := bufio.NewWriter(w)
+	(&printer{out: out, style: style}).block(head, text)
+	return out.Flush()
+}
+
 // fill breaks text into lines of at most width characters, at blanks. A width
 // under 20 leaves it whole.
 func fill(text string, width int) []string {

@@ -26,7 +26,8 @@ type judging struct {
 	failOn   string
 	only     []string
 	pathIdle []string
-	limits   []tcpvet.PathLimit // of pathIdle
+	probes   []string
+	limits   []tcpvet.PathLimit // of pathIdle and probes
 }
 
 var failWords = []string{"none", "info", "warning", "critical"}
@@ -51,6 +52,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
   tcpvet diagnose --netns pid:4121
   tcpvet diagnose --interval 10s          look twice: what grows?
   tcpvet diagnose --path-idle 350s        a NAT forgets after 350 s: who keeps alive too late?
+  tcpvet diagnose --probe way.json        what tcpvet probe idle or http measured, with -o json
   tcpvet diagnose -o json | jq '.findings[].title'
   ss -tanp | tcpvet diagnose --from - --port-range 32768-60999
   tcpvet diagnose --from before.jsonl --from now.jsonl`,
@@ -63,6 +65,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
 	f.StringVar(&j.failOn, "fail-on", "warning", "exit with 1 on findings of this severity or worse: "+strings.Join(failWords, ", "))
 	f.StringSliceVar(&j.only, "rule", nil, "judge by these rules only")
 	f.StringArrayVar(&j.pathIdle, "path-idle", nil, "what is on the way forgets a connection that is idle for this long: DURATION for all peers, ADDRESS=DURATION or PREFIX=DURATION for some; may be given again")
+	f.StringArrayVar(&j.probes, "probe", nil, "judge by the limits that tcpvet probe measured and printed with -o json into `FILE` (- for standard input); may be given again")
 	complete(cmd, "fail-on", failWords...)
 	completeList(cmd, "rule", ruleNames)
 	l.flags(cmd)
@@ -121,6 +124,9 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 	if err != nil {
 		return err
 	}
+	if err := j.measured(ctx, l); err != nil {
+		return err
+	}
 	sel, srcs, err := l.start(ctx, args, 2)
 	if err != nil {
 		return err
@@ -136,8 +142,8 @@ func diagnose(ctx context.Context, l *look, o *output, j *judging, args []string
 		}
 	}
 	for _, r := range by {
-		if r.Limited && len(j.limits) == 0 && len(j.only) > 0 {
-			return usage("--rule %s judges by the idle limit of a path, which cannot be seen from here: add --path-idle 350s", r.Name)
+		if r.Limited && len(j.limits) == 0 && len(j.probes) == 0 && len(j.only) > 0 {
+			return usage("--rule %s judges by the idle limit of a path, which cannot be seen from here: add --path-idle 350s, or measure it: tcpvet probe idle HOST:PORT -o json, and add --probe FILE", r.Name)
 		}
 	}
 	for _, src := range srcs {

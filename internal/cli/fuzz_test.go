@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // A limit that is taken is one that a rule can compare with.
@@ -26,6 +29,29 @@ func FuzzPathIdle(f *testing.F) {
 		}
 		if l.Remote.IsValid() && (l.Remote != l.Remote.Masked() || l.Remote.Addr().Is4In6() || !l.Remote.Contains(l.Remote.Addr())) {
 			t.Errorf("about %v, which contains no peer", l.Remote)
+		}
+	})
+}
+
+// What is to be written comes out as it was escaped, byte by byte.
+func FuzzEscaped(f *testing.F) {
+	for _, s := range []string{"GET / HTTP/1.1\\r\\n\\r\\n", "\\x00\\xff", "\\", "a\"b'c", "\\u00e9", "\\400", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := escaped(s)
+		if err != nil {
+			return
+		}
+		if !strings.ContainsRune(s, '\\') && utf8.ValidString(s) && string(got) != s {
+			t.Errorf("%q came out as %q", s, got)
+		}
+		var hex strings.Builder
+		for _, b := range got {
+			fmt.Fprintf(&hex, "\\x%02x", b)
+		}
+		if again, err := escaped(hex.String()); hex.Len() <= mostWrite && (err != nil || !bytes.Equal(again, got)) {
+			t.Errorf("%q is read as %q, and that as %q: %v", s, got, again, err)
 		}
 	})
 }

@@ -230,16 +230,17 @@ func (r *labRun) inside(ctx context.Context, sc *lab.Scenario) error {
 	if err != nil {
 		return &exit{statusBlind, err}
 	}
-	text := stageText(r.stdio, &r.output)
 	r.opt.Looks, r.opt.Judge = []lab.Look{look}, stageVerdict
 	if r.opt.Watch, err = stageLook("auto"); err != nil {
 		return &exit{statusBlind, err}
 	}
+	var story *lab.Story
+	var played, unprinted error
 	if r.output.format == "table" {
-		r.opt.Tell = text.Tell
-		text.Begin(sc)
+		story, played, unprinted = playAloud(ctx, sc, r.opt, r.stdio, &r.output)
+	} else {
+		story, played = lab.Play(ctx, sc, r.opt)
 	}
-	story, played := lab.Play(ctx, sc, r.opt)
 	outcome := story.Outcome()
 	result := jsonv1.LabScenario{
 		Scenario: sc.Name, Source: &look.Name, Expected: words(outcome.Expected), Found: words(outcome.Found),
@@ -252,6 +253,7 @@ func (r *labRun) inside(ctx context.Context, sc *lab.Scenario) error {
 	result.Seconds = &seconds
 	var unmet *lab.UnmetError
 	switch {
+	case unprinted != nil: // of the scenario that says nothing
 	case errors.As(played, &unmet) && !errors.Is(played, context.Canceled):
 		reason := unmet.Error()
 		result.Skipped = &reason
@@ -268,11 +270,11 @@ func (r *labRun) inside(ctx context.Context, sc *lab.Scenario) error {
 	if err := lab.Answer(raw); err != nil {
 		return err
 	}
+	if unprinted != nil {
+		return unprinted
+	}
 	if errors.Is(played, context.Canceled) {
 		return played
-	}
-	if text.Err != nil {
-		return text.Err
 	}
 	if r.output.format == "table" {
 		fmt.Fprintf(r.stdio.Out, "\n%s\n", labResult(&result))

@@ -14,8 +14,6 @@ import (
 type progress struct {
 	tcpvet.Observer
 	seen atomic.Uint64
-	stop chan struct{}
-	done chan struct{}
 }
 
 // watch wraps o. The caller calls end once the look is over. Where w is no
@@ -39,9 +37,10 @@ func watchCount(w io.Writer) (count func(uint64), end func()) {
 }
 
 func begin(w io.Writer) (p *progress, end func()) {
-	p = &progress{stop: make(chan struct{}), done: make(chan struct{})}
-	go p.run(w)
-	return p, func() { close(p.stop); <-p.done }
+	p = new(progress)
+	return p, sayEachSecond(w, func(took time.Duration) string {
+		return fmt.Sprintf("looking: %d sockets, %.0f s", p.seen.Load(), took.Seconds())
+	})
 }
 
 func (p *progress) Socket(s *tcpvet.Socket) error {
@@ -49,22 +48,29 @@ func (p *progress) Socket(s *tcpvet.Socket) error {
 	return p.Observer.Socket(s)
 }
 
-func (p *progress) run(w io.Writer) {
-	defer close(p.done)
+// sayEachSecond writes what line gives, once it has taken over a second, and each
+// second from then on. The caller calls end once it is over, which takes the line
+// away. w is a terminal.
+func sayEachSecond(w io.Writer, line func(took time.Duration) string) (end func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
 	start := time.Now()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	shown := false
-	for {
-		select {
-		case <-p.stop:
-			if shown {
-				fmt.Fprint(w, "\r\x1b[K")
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		shown := false
+		for {
+			select {
+			case <-stop:
+				if shown {
+					fmt.Fprint(w, "\r\x1b[K")
+				}
+				return
+			case <-tick.C:
+				shown = true
+				fmt.Fprintf(w, "\r%s\x1b[K", line(time.Since(start)))
 			}
-			return
-		case <-tick.C:
-			shown = true
-			fmt.Fprintf(w, "\rlooking: %d sockets, %.0f s\x1b[K", p.seen.Load(), time.Since(start).Seconds())
 		}
-	}
+	}()
+	return func() { close(stop); <-done }
 }

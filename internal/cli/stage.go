@@ -2,7 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"strconv"
+	"time"
 
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/lab"
@@ -60,13 +64,55 @@ func stageVerdict(c tcpvet.Case) lab.Verdict {
 	return v
 }
 
-// stageText prints a story.
+// stageText prints a story. What commands of tcpvet print in it is as wide.
 func stageText(stdio IO, o *output) *lab.Text {
 	style := report.Style{Color: o.colored(stdio.Out), Width: min(width(stdio.Out, 100), 100)}
+	_ = os.Setenv(columnsVariable, strconv.Itoa(style.Width))
 	return &lab.Text{
 		W: stdio.Out,
 		Diagnose: func(w io.Writer, v *lab.View) error {
 			return report.Text(w, v.Case, vet.Run(*v.Case, rules.All), style)
 		},
+	}
+}
+
+// playAloud plays a scenario and prints each step as it is done, and on a terminal what
+// is being done meanwhile. A play whose steps cannot be printed ends early; unprinted
+// says why they cannot.
+func playAloud(ctx context.Context, sc *lab.Scenario, opt lab.Options, stdio IO, o *output) (story *lab.Story, played, unprinted error) {
+	text, said := stageText(stdio, o), doing{w: stdio.Err}
+	text.Begin(sc)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	opt.Doing = said.begin
+	opt.Tell = func(s lab.Step) {
+		said.stop()
+		if text.Tell(s); text.Err != nil {
+			end(text.Err)
+		}
+	}
+	story, played = lab.Play(ctx, sc, opt)
+	said.stop()
+	return story, played, text.Err
+}
+
+// doing says on a terminal what a play does that takes a while.
+type doing struct {
+	w   io.Writer
+	end func() // nil for nothing that is said
+}
+
+// begin says what is done from now on, until stop is called.
+func (d *doing) begin(what string) {
+	d.stop()
+	if terminal(d.w) {
+		d.end = sayEachSecond(d.w, func(took time.Duration) string { return fmt.Sprintf("%s, %.0f s", what, took.Seconds()) })
+	}
+}
+
+func (d *doing) stop() {
+	if d.end != nil {
+		d.end()
+		d.end = nil
 	}
 }

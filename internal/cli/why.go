@@ -144,10 +144,16 @@ func (w *asking) source(q *live.Question) error {
 		}
 		q.Family = family
 	}
-	if addr, err := netip.ParseAddr(q.Host); err == nil && q.Family != 0 && (q.Family == 4) != addr.Unmap().Is4() {
+	if !ofFamily(q.Host, q.Family) {
 		return usage("%s is not an IPv%d address, as -%d or --bind asks for", q.Host, q.Family, q.Family)
 	}
 	return nil
+}
+
+// ofFamily tells whether host is a name, or an address of the family: 4, 6, or 0 for either.
+func ofFamily(host string, family int) bool {
+	addr, err := netip.ParseAddr(host)
+	return err != nil || family == 0 || (family == 4) == addr.Unmap().Is4()
 }
 
 // hostPort reads HOST:PORT.

@@ -26,11 +26,7 @@ func CgroupV2Mount() (string, error) {
 	if path, ok := cgroup2In(data); ok {
 		return path, nil
 	}
-	return "", &Unsupported{
-		Feature: feature,
-		// ip-netns(8) mounts another /sys over the one that has the cgroups.
-		Lack: "none is mounted where this process sees it (ip netns exec hides it; nsenter --net=/run/netns/NAME does not)",
-	}
+	return "", &Unsupported{Feature: feature, Lack: "none is mounted where this process sees it"}
 }
 
 // cgroup2In finds the first cgroup 2 mount in the text of a mountinfo file

@@ -23,4 +23,7 @@ func TestUnsupported(t *testing.T) {
 	if want := "open source: find sockets: kernel lacks it (Linux 6.8 has it): invalid argument"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
+	if got, want := (&kernel.Unsupported{Feature: "a mount", Lack: "none is there"}).Error(), "find a mount: none is there"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

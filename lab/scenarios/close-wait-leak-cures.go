@@ -55,6 +55,7 @@ func (l *leak) settings(ctx context.Context) error {
 		step.Shown = append(step.Shown, fmt.Sprintf("%s from %s to %s: %s.", a.name,
 			step.ID(a.name+"_before", from), step.ID(a.name+"_tried", a.value), outcome))
 	}
+	l.Doing("waiting whether the settings help")
 	begin := time.Now()
 	if err := lab.Wait(ctx, l.Patience); err != nil {
 		return err
@@ -90,6 +91,7 @@ func (l *leak) diagnosis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.cure = namedBy(&step, "close-wait-leak", "tcpvet fix close ")
 	step.Done = []string{fmt.Sprintf("It looks at this namespace, with %s of patience instead of a minute.", step.Seconds("patience_seconds", l.Patience))}
 	l.Tell(step)
 	return nil

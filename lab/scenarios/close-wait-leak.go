@@ -60,6 +60,7 @@ type leak struct {
 	server, client *lab.Process
 	leaked         leaked
 	answered       time.Time // when the last of its requests was
+	cure           string    // the command that the finding names, "" for none
 }
 
 func (l *leak) open(ctx context.Context) error {

@@ -56,6 +56,7 @@ type plainStep struct {
 	Numbers            []tcpvet.Number
 	Segments           int
 	Judged             []plainJudged
+	Said               []*lab.Said
 }
 
 // plainJudged is a moment as each source saw it.
@@ -75,6 +76,9 @@ const together = 4
 
 func TestMain(m *testing.M) {
 	lab.Main(All...)
+	if os.Args[0] == "tcpvet" {
+		os.Exit(tcpvetCommand(os.Args[1:]))
+	}
 	if order, ok := os.LookupEnv(testVariable); ok {
 		os.Exit(program(order))
 	}
@@ -111,11 +115,12 @@ func perform(ctx context.Context, arg string) error {
 	if err := json.Unmarshal([]byte(arg), &order); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(All, func(sc *lab.Scenario) bool { return sc.Name == order.Scenario })
+	all := append(slices.Clone(All), Demo)
+	i := slices.IndexFunc(all, func(sc *lab.Scenario) bool { return sc.Name == order.Scenario })
 	if i < 0 {
 		return fmt.Errorf("play %q: no such scenario", order.Scenario)
 	}
-	sc := All[i]
+	sc := all[i]
 	var looks []lab.Look
 	for _, kind := range order.Sources {
 		look, err := lookBy(kind)
@@ -159,7 +164,7 @@ func perform(ctx context.Context, arg string) error {
 }
 
 func plain(s *lab.Step) plainStep {
-	step := plainStep{s.Name, s.Done, s.Shown, s.Means, s.Ends, s.Numbers, len(s.Segments), nil}
+	step := plainStep{s.Name, s.Done, s.Shown, s.Means, s.Ends, s.Numbers, len(s.Segments), nil, s.Said}
 	for _, j := range s.Judged {
 		judged := plainJudged{Expected: j.Expected}
 		for _, v := range j.Views {

@@ -34,7 +34,8 @@ const (
 
 type leakOrder struct {
 	To    netip.AddrPort
-	Limit int // stop after that many; one stops at the first failure anyway
+	Limit int           // stop after that many; one stops at the first failure anyway
+	Every time.Duration // from the beginning of one to that of the next, at least
 }
 
 // leaked is what became of the requests.
@@ -108,7 +109,9 @@ func (c *client) leak(order leakOrder) (leaked, error) {
 	var l leaked
 	var times []time.Duration
 	begin := time.Now()
-	for l.Opened < order.Limit {
+	for next := begin; l.Opened < order.Limit; {
+		time.Sleep(time.Until(next))
+		next = time.Now().Add(order.Every) // who is late does not hurry
 		fd, took, fail := dial(order.To)
 		if l.Failure = fail; fail != nil {
 			break

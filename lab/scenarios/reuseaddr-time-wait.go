@@ -84,8 +84,21 @@ func (r *restart) listen(ctx context.Context, on netip.AddrPort, reuse, inUse bo
 	return server, l, err
 }
 
+// stays makes sure that the TIME-WAIT is still there. One that has ended does not come
+// again, so that nothing is waited for.
+func (r *restart) stays(ctx context.Context, on netip.AddrPort) (lab.Ends, error) {
+	ends, err := r.Ends(ctx, on)
+	if err == nil && !states(0, tcpvet.TimeWait)(ends) {
+		err = fmt.Errorf("look for the TIME-WAIT on %s, which lasts for 60 s: the ends are: %v", on, ends)
+	}
+	return ends, err
+}
+
 func (r *restart) without(ctx context.Context) error {
 	step := lab.Step{Name: "without", Title: "Without the option"}
+	if err := keepTimeWaits(&step, r.Host); err != nil {
+		return err
+	}
 	if err := r.serveOnce(ctx, stock, false); err != nil {
 		return err
 	}
@@ -98,9 +111,8 @@ func (r *restart) without(ctx context.Context) error {
 		return err
 	}
 	step.Ends = &ends
-	step.Done = []string{
-		fmt.Sprintf("stock-server listens on %s, without SO_REUSEADDR. A client connects, the server closes first, then the client does. Then the server ends, and another is started.", stock),
-	}
+	step.Done = append(step.Done,
+		fmt.Sprintf("stock-server listens on %s, without SO_REUSEADDR. A client connects, the server closes first, then the client does. Then the server ends, and another is started.", stock))
 	step.Shown = []string{
 		fmt.Sprintf("The new one gets \"%v\" (errno %s, %s). What is there:", failed.Failure, step.ID("errno", failed.Failure.Errno), failed.Failure.name()),
 	}
@@ -116,7 +128,7 @@ func (r *restart) tooLate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ends, err := r.Settled(ctx, stock, "the TIME-WAIT to stay", states(0, tcpvet.TimeWait))
+	ends, err := r.stays(ctx, stock)
 	if err != nil {
 		return err
 	}
@@ -143,7 +155,7 @@ func (r *restart) with(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ends, err := r.Settled(ctx, prices, "the TIME-WAIT to stay", states(0, tcpvet.TimeWait))
+	ends, err := r.stays(ctx, prices)
 	if err != nil {
 		return err
 	}
