@@ -1,8 +1,11 @@
 package leaktest
 
 import (
+	"net"
 	"runtime"
 	"testing"
+
+	"github.com/tcpvet/tcpvet/internal/opened"
 )
 
 // named is a test that only has a name.
@@ -96,6 +99,60 @@ func TestByGoroutine(t *testing.T) {
 	} {
 		if got := c.byGoroutine(test.id, test.parent); got != test.want {
 			t.Errorf("goroutine %d of %d: got %d, want %d", test.id, test.parent, got, test.want)
+		}
+	}
+}
+
+// A connection that another test's request was given last is that test's, whoever opened
+// it.
+func TestJudgeShared(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var own opened.Book
+	const me = 1<<60 + 3
+	left := &leak{socket: &socket{}, entry: &entry{conn: opened.Note(t.Context(), conn, "test", 0, &own), goroutine: me}}
+	c := &check{t: named{name: "TestOther"}, goroutine: me}
+	if got := c.judge(left, true); got != mine {
+		t.Errorf("what its goroutine opened: got %d, want %d", got, mine)
+	}
+	opened.Use(conn, opened.Callers(0)) // a request of this test
+	if got := c.judge(left, true); got != others {
+		t.Errorf("what another test's request has: got %d, want %d", got, others)
+	}
+}
+
+// While the pool of the default transport cannot be emptied, what may be idle in it does
+// not count. A CLOSE-WAIT is not idle there: net/http closes when the peer does.
+func TestVerdictBesidePool(t *testing.T) {
+	alone := false
+	c := &check{t: named{name: "TestA"}, crowd: &alone}
+	for _, test := range []struct {
+		hook, state string
+		use         use
+		emptied     bool
+		want        verdict
+	}{
+		{defaultName, "ESTAB", useIdle, false, others},
+		{defaultName, "ESTAB", useShared, false, unsure},
+		{defaultName, "ESTAB", useUnknown, false, unsure},
+		{defaultName, "ESTAB", useBody, false, mine},
+		{defaultName, "ESTAB", useUnderWay, false, mine},
+		{defaultName, stateCloseWait, useUnknown, false, mine},
+		{defaultName, stateCloseWait, useShared, false, mine},
+		{defaultName, "ESTAB", useIdle, true, mine},
+		{"http.Transport", "ESTAB", useIdle, false, mine},
+	} {
+		l := &leak{socket: &socket{state: test.state}, entry: &entry{conn: &opened.Conn{Hook: test.hook}}, use: test.use}
+		if got := c.verdict(l, test.emptied); got != test.want || (got == unsure) != (l.doubt != "") {
+			t.Errorf("%+v: got %d, doubt %q", test, got, l.doubt)
 		}
 	}
 }

@@ -42,10 +42,12 @@ func (o Options) Check(t testing.TB) {
 	t.Helper()
 	g := here()
 	c := &check{Options: o, t: t, goroutine: g.id, parent: g.parent, began: time.Now()}
-	closeIdle(g.id)
+	if mayPool() {
+		closeIdle(g.id)
+	}
 	checked.add(g.id)
 	book.open()
-	c.old, c.blind = held()
+	c.remember(held())
 	t.Cleanup(func() {
 		t.Helper()
 		defer book.close()
@@ -62,6 +64,14 @@ type check struct {
 	old               map[key]bool // sockets of before
 	blind             error        // why descriptors cannot be listed
 	crowd             *bool        // other tests may run meanwhile; asked when it matters
+}
+
+// remember keeps what was open before: by the descriptors, or where they cannot be listed
+// by the hooks.
+func (c *check) remember(old map[key]bool, err error) {
+	if c.old, c.blind = old, err; err != nil {
+		c.old = book.keys()
+	}
 }
 
 // finish tells of what is left open.
@@ -87,13 +97,17 @@ func (c *check) left() (own, perhaps []*leak) {
 	if patience == 0 {
 		patience = settle
 	}
-	const first, longest = time.Millisecond, 50 * time.Millisecond
+	const first, longest = time.Millisecond, 100 * time.Millisecond
 	began := time.Now()
 	for pause := first; ; pause = min(2*pause, longest) {
 		own, perhaps = c.open()
 		waited := time.Since(began)
 		if len(own)+len(perhaps) == 0 || len(own) == 0 && waited > patience/10 || waited > patience {
 			break
+		}
+		if pause == first {
+			collector.pause()
+			defer collector.resume()
 		}
 		time.Sleep(pause)
 	}

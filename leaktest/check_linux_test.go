@@ -5,14 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // recorder is a test that keeps what it is told.
@@ -192,10 +188,16 @@ func TestCheckNames(t *testing.T) {
 func TestCheckBlind(t *testing.T) {
 	blindOnce = sync.Once{} // with -count the test runs again
 	blindly := func(r *recorder) {
-		c := &check{Options: Options{Settle: -1}, t: r, goroutine: current(), began: time.Now(), blind: errNone}
+		c := &check{Options: Options{Settle: -1}, t: r, goroutine: current(), began: time.Now()}
 		book.open()
 		defer book.close()
 		l := listen(t, "127.0.0.1:0")
+		before, err := new(Dialer).Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer before.Close()
+		c.remember(nil, errNone)
 		for _, dial := range []func(string, string) (net.Conn, error){net.Dial, new(Dialer).Dial, new(Dialer).Dial} {
 			conn, err := dial("tcp", l.Addr().String())
 			if err != nil {
@@ -224,76 +226,3 @@ func TestCheckBlind(t *testing.T) {
 }
 
 var errNone = fmt.Errorf("list own descriptors (mount /proc): %w", io.ErrUnexpectedEOF)
-
-// TestLeaveOpen is what the part "run" runs.
-func TestLeaveOpen(t *testing.T) {
-	switch chosen() {
-	case "run-leaks":
-		srv := httptest.NewServer(http.HandlerFunc(hello))
-		resp, err := http.Get(srv.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Log(resp.Status)
-		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		hold(conn)
-	case "run-fails":
-		conn, err := net.Dial("tcp", peer(t, echo))
-		if err != nil {
-			t.Fatal(err)
-		}
-		hold(conn)
-		t.Error("it failed by itself")
-	case "run-right":
-		srv := httptest.NewServer(http.HandlerFunc(hello))
-		rightGet(t, http.DefaultClient, srv.URL)
-	case "run-told":
-		Options{Settle: -1}.Check(t)
-		t.Run("again", func(t *testing.T) { rightOthers(t) })
-	}
-}
-
-// Run gives the tests' status, or tells what they left.
-func TestRun(t *testing.T) {
-	for _, test := range []struct {
-		program string
-		status  int
-		stderr  []string // nil: nothing
-	}{
-		{"run-leaks", 1, []string{
-			": 2 connections to 127.0.0.1:", " and others were left open (ESTAB) by TestLeaveOpen\n", // -test.count=2
-			"\nconnection from 127.0.0.1:", "opened outside the hooks of leaktest, since the first test began",
-			"leaktest: the tests passed, and left 4 connections open\n",
-		}},
-		{"run-fails", 1, nil},
-		{"run-right", 0, nil},
-		{"run-told", 0, nil},
-	} {
-		t.Run(test.program, func(t *testing.T) {
-			t.Parallel()
-			cmd := kerneltest.Part("run")
-			cmd.Args = append(cmd.Args, "-test.run=^TestLeaveOpen$", "-test.count=2")
-			cmd.Env = append(cmd.Env, programVariable+"="+test.program)
-			var stdout, stderr strings.Builder
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			err := cmd.Run()
-			if _, ended := err.(*exec.ExitError); err != nil && !ended {
-				t.Fatal(err)
-			}
-			if got := cmd.ProcessState.ExitCode(); got != test.status {
-				t.Errorf("exit status %d, want %d:\n%s%s", got, test.status, &stdout, &stderr)
-			}
-			if test.stderr == nil && stderr.Len() > 0 {
-				t.Errorf("told:\n%s", &stderr)
-			}
-			for _, w := range test.stderr {
-				if !strings.Contains("\n"+stderr.String(), w) {
-					t.Errorf("does not say %q:\n%s", w, &stderr)
-				}
-			}
-		})
-	}
-}

@@ -26,5 +26,7 @@
 //
 // Importing the package puts a hook into http.DefaultTransport for good, which
 // does nothing while no test is checked: putting it there and taking it away
-// around each test would be a data race with requests of other goroutines.
+// around each test would be a data race with requests of other goroutines. It wraps
+// Proxy and DialContext, and takes the place that RegisterProtocol has for "http".
+// What replaces one of them may take the names of lines away, and nothing else.
 package leaktest

@@ -1,10 +1,10 @@
 package leaktest
 
 import (
-	"bytes"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // goroutine is what a trace of package runtime tells of one.
@@ -29,15 +29,34 @@ const (
 	roundTrip = "net/http.(*persistConn).roundTrip"
 )
 
-// trace writes the stacks of this goroutine, or of all.
-func trace(all bool) []byte {
+// traces keeps the room for a trace of all goroutines, from look to look.
+var traces struct {
+	sync.Mutex
+	room []byte
+}
+
+// everyone tells of all goroutines.
+func everyone() []goroutine {
+	traces.Lock()
+	defer traces.Unlock()
+	var text []byte
+	text, traces.room = trace(traces.room, true)
+	return parseGoroutines(text)
+}
+
+// trace writes the stacks of this goroutine, or of all, to buf, or to a longer one where
+// that is short.
+func trace(buf []byte, all bool) (text, longer []byte) {
 	// A process with a million goroutines is told in part.
 	const least, most = 1 << 14, 1 << 28
-	for size := least; ; size *= 4 {
-		buf := make([]byte, size)
-		if n := runtime.Stack(buf, all); n < size || size >= most {
-			return buf[:n]
+	if len(buf) == 0 {
+		buf = make([]byte, least)
+	}
+	for {
+		if n := runtime.Stack(buf, all); n < len(buf) || len(buf) >= most {
+			return buf[:n], buf
 		}
+		buf = make([]byte, 4*len(buf))
 	}
 }
 
@@ -51,7 +70,8 @@ func current() uint64 {
 
 // here tells of this goroutine.
 func here() goroutine {
-	if all := parseGoroutines(trace(false)); len(all) == 1 {
+	text, _ := trace(nil, false)
+	if all := parseGoroutines(text); len(all) == 1 {
 		return all[0]
 	}
 	return goroutine{}
@@ -62,12 +82,15 @@ func here() goroutine {
 func parseGoroutines(text []byte) []goroutine {
 	var all []goroutine
 	var g *goroutine
-	for line := range bytes.Lines(text) {
-		line := strings.TrimRight(string(line), "\r\n")
+	for line := range strings.Lines(string(text)) {
+		line := strings.TrimRight(line, "\r\n")
 		if id, ok := headed(line); ok {
 			all = append(all, goroutine{id: id})
 			g = &all[len(all)-1]
 			continue
+		}
+		if strings.HasPrefix(line, "[originating from goroutine ") {
+			g = nil // GODEBUG=tracebackancestors: calls and creators of others follow
 		}
 		if g == nil || line == "" {
 			continue
@@ -95,6 +118,9 @@ func parseGoroutines(text []byte) []goroutine {
 				g.reads = pointer
 			case roundTrip:
 				g.asks = pointer
+			}
+			if strings.HasPrefix(line, "runtime.") {
+				continue // GOTRACEBACK=system shows how a goroutine waits
 			}
 			g.frames = append(g.frames, runtime.Frame{Function: line[:at]})
 		}

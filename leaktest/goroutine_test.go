@@ -25,7 +25,7 @@ func TestParseGoroutines(t *testing.T) {
 		t.Errorf("this goroutine: %+v", me)
 	}
 	found := 0
-	for _, g := range parseGoroutines(trace(true)) {
+	for _, g := range everyone() {
 		if g.id != a && g.id != b {
 			continue
 		}
@@ -46,13 +46,22 @@ func TestParseGoroutines(t *testing.T) {
 // Forms that this program's own trace does not have.
 func TestParseGoroutinesForms(t *testing.T) {
 	const text = `goroutine 7 gp=0xc000002380 m=nil [IO wait, 2 minutes, locked to thread]:
+runtime.gopark(0xc00006fd40?, 0x0?, 0x0?, 0x0?, 0x0?)
+	/go/src/runtime/proc.go:460 +0xce fp=0xc00006fd08 sp=0xc00006fce8 pc=0x47422e
 internal/poll.runtime_pollWait(0x7f35c8a4b800, 0x72)
 	/go/src/runtime/netpoll.go:351 +0x85 fp=0xc00006fd28 sp=0xc00006fd08 pc=0x4757c5
 net/http.(*conn).serve(0xc00007e000, {0x7a3b60, 0xc00011c0f0})
 	C:/go/src/net/http/server.go:2047 +0x5d4
 ...additional frames elided...
+runtime.goexit({})
+	/go/src/runtime/asm_amd64.s:1771 +0x1 fp=0xc00011ffe8 sp=0xc00011ffe0 pc=0x47b8c1
 created by net/http.(*Server).Serve in goroutine 6
 	/go/src/net/http/server.go:3454 +0x485
+[originating from goroutine 6]:
+main.serve(...)
+	/tmp/x.go:20 +0x12
+created by main.main
+	/tmp/x.go:12 +0x1d
 
 goroutine 8 [runnable]:
 main.f[...](...)
@@ -67,6 +76,9 @@ goroutine x [running]:
 		t.Fatalf("got %d goroutines, want 2: %+v", len(all), all)
 	}
 	a, b := all[0], all[1]
+	if f := a.frames[0]; f.Function != "internal/poll.runtime_pollWait" || f.Line != 351 {
+		t.Errorf("its first call: %+v", f)
+	}
 	if a.id != 7 || a.parent != 6 || a.creator != "net/http.(*Server).Serve" || a.desc != 0x7f35c8a4b800 || len(a.frames) != 2 {
 		t.Errorf("first: %+v", a)
 	}
@@ -79,7 +91,8 @@ goroutine x [running]:
 }
 
 func FuzzGoroutines(f *testing.F) {
-	f.Add(trace(true))
+	text, _ := trace(nil, true)
+	f.Add(text)
 	f.Add([]byte("goroutine 1 [running]:\nf(\n\t:\ncreated by  in goroutine \n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for _, g := range parseGoroutines(text) {

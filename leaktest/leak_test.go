@@ -34,6 +34,8 @@ func TestLeaksPairs(t *testing.T) {
 			end(2, "ESTAB", server, client, openerUnknown), end(1, "ESTAB", client, server, acceptedHere)}, nil, []uint64{2}},
 		{"a listener tells", []*socket{listener,
 			end(2, "ESTAB", server, client, openerUnknown), end(1, "ESTAB", client, server, openerUnknown)}, nil, []uint64{1}},
+		{"likewise of the end that is looked at first", []*socket{listener,
+			end(1, "ESTAB", client, server, openerUnknown), end(2, "ESTAB", server, client, openerUnknown)}, nil, []uint64{1}},
 		{"nothing tells: one", []*socket{
 			end(2, "ESTAB", server, client, openerUnknown), end(1, "ESTAB", client, server, openerUnknown)}, nil, []uint64{2}},
 		{"the other end is elsewhere", []*socket{listener,

@@ -96,6 +96,17 @@ func (l *ledger) find(k key) *entry {
 	return l.conns[k]
 }
 
+// keys gives those of all connections that hooks told of.
+func (l *ledger) keys() map[key]bool {
+	l.Lock()
+	defer l.Unlock()
+	keys := map[key]bool{}
+	for k := range l.conns {
+		keys[k] = true
+	}
+	return keys
+}
+
 // sockets gives what is known of connections that are open, on a system that does
 // not list descriptors.
 func (l *ledger) sockets(old map[key]bool) []*socket {

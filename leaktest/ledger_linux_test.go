@@ -3,7 +3,27 @@ package leaktest
 import (
 	"net"
 	"testing"
+
+	"github.com/tcpvet/tcpvet/internal/opened"
 )
+
+// A dial that ends as the last check does finds the ledger closed.
+func TestLedgerClosed(t *testing.T) {
+	conn, err := net.Dial("tcp", listen(t, "127.0.0.1:0").Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var own opened.Book
+	book.add(opened.Note(t.Context(), conn, "test", 0, &own), conn.(*net.TCPConn))
+	k, err := keyOfConn(conn.(*net.TCPConn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if book.find(k) != nil {
+		t.Error("a connection is noted while nothing is checked")
+	}
+}
 
 // What has no descriptor left is forgotten; a copy of a descriptor is one.
 func TestLedgerDrop(t *testing.T) {

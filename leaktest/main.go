@@ -32,7 +32,7 @@ func (o Options) run(tests func() int, w io.Writer) int {
 	c := &check{Options: o, began: time.Now()}
 	book.open()
 	defer book.close()
-	c.old, c.blind = held()
+	c.remember(held())
 	if status := tests(); status != 0 {
 		return status
 	}

@@ -35,7 +35,7 @@ func useOf(l *leak, all []goroutine) use {
 			return useUnderWay
 		case g.reads != 0:
 			return useIdle
-		case calls(g, "net/http.(*http2clientConnReadLoop).run"):
+		case slices.ContainsFunc(g.frames, func(f runtime.Frame) bool { return streams(f.Function) }):
 			return useShared
 		case slices.ContainsFunc(g.frames, func(f runtime.Frame) bool { return strings.HasPrefix(f.Function, handshake) }):
 			return useUnderWay
@@ -50,6 +50,13 @@ func peeks(g goroutine) bool {
 	return at > 0 && g.frames[at-1].Function == "bufio.(*Reader).Peek"
 }
 
+// streams tells the function that reads a connection of HTTP/2: of the copy in net/http,
+// or of a package http2, as golang.org/x/net has one.
+func streams(function string) bool {
+	return function == "net/http.(*http2clientConnReadLoop).run" ||
+		strings.HasSuffix(function, "/http2.(*clientConnReadLoop).run")
+}
+
 func calls(g goroutine, function string) bool {
 	return slices.ContainsFunc(g.frames, func(f runtime.Frame) bool { return f.Function == function })
 }
@@ -57,27 +64,29 @@ func calls(g goroutine, function string) bool {
 // defaultName is the hook of http.DefaultTransport.
 const defaultName = "http.DefaultTransport"
 
-// pooled tells that the default transport may have connections in its pool.
+// pooled tells that the hook has dialled for the pool of the default transport.
 var pooled atomic.Bool
+
+// mayPool tells whether the default transport may have connections in its pool, as far as
+// the hook knows: it spares tests without HTTP the look at all goroutines.
+func mayPool() bool {
+	return pooled.Load() || http.DefaultTransport != http.RoundTripper(defaultTransport)
+}
 
 // closeIdle closes the connections of the default transport that no request has,
 // unless a request may be on its way: net/http puts the connection of a response
 // without a body back before it hands out the response, and who closes it then takes
 // the response away. It is false where they were left.
 func closeIdle(mine uint64) bool {
-	now := http.DefaultTransport
-	if now == http.RoundTripper(defaultTransport) && !pooled.Load() {
-		return true
-	}
-	if !quiet(parseGoroutines(trace(true)), mine) {
+	if !quiet(everyone(), mine) {
 		return false
 	}
 	pooled.Store(false)
 	if defaultTransport != nil {
 		defaultTransport.CloseIdleConnections()
 	}
-	if t, ok := now.(interface{ CloseIdleConnections() }); ok && now != http.RoundTripper(defaultTransport) {
-		t.CloseIdleConnections()
+	if t, ok := http.DefaultTransport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections() // another one, by now
 	}
 	return true
 }

@@ -41,6 +41,35 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// A transport that has been put in place of the default one is known by no hook.
+func TestMayPool(t *testing.T) {
+	if pooled.Swap(false) {
+		defer pooled.Store(true)
+	}
+	if mayPool() {
+		t.Error("the pool is empty, and nothing but the hook dials for it")
+	}
+	defer func(rt http.RoundTripper) { http.DefaultTransport = rt }(http.DefaultTransport)
+	http.DefaultTransport = http.NewFileTransport(http.Dir(t.TempDir()))
+	if !mayPool() {
+		t.Error("another default transport is taken for the one with the hook")
+	}
+}
+
+// The function that reads a connection of HTTP/2, as runtime names it in each copy.
+func TestStreams(t *testing.T) {
+	for name, want := range map[string]bool{
+		"net/http.(*http2clientConnReadLoop).run":          true,
+		"golang.org/x/net/http2.(*clientConnReadLoop).run": true,
+		"net/http.(*persistConn).readLoop":                 false,
+		"app/http2.(*clientConnReadLoop).run.func1":        false,
+	} {
+		if got := streams(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
 // The default transport's pool is emptied while nothing else happens, and only then.
 func TestCloseIdle(t *testing.T) {
 	srv := serve(t, hello)

@@ -56,6 +56,7 @@ var programs = map[string]program{
 		words: []string{"connection accepted on 127.0.0.1:", "in CLOSE-WAIT"}},
 
 	"right-pool":          {run: rightPool},
+	"right-own-dial":      {run: rightOwnDial},
 	"right-closed-server": {run: rightClosedServer},
 	"right-error-path":    {run: rightErrorPath},
 	"right-transport":     {run: rightTransport},

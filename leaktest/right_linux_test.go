@@ -39,6 +39,12 @@ func rightPool(t *testing.T) {
 	}
 }
 
+// The same, where the program has replaced the dialer that has the hook.
+func rightOwnDial(t *testing.T) {
+	http.DefaultTransport.(*http.Transport).DialContext = new(net.Dialer).DialContext
+	rightPool(t)
+}
+
 func rightClosedServer(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(hello))
 	defer srv.Close()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
+	"golang.org/x/sys/unix"
 )
 
 // ends makes a connection and gives both ends of it.
@@ -125,6 +126,26 @@ func TestLookAsSS(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// One byte on its way, or sent twice, makes an end that called connect count like one
+// that was accepted: its SYN and n bytes are acknowledged, n+1 were sent.
+func TestOpenerUnsure(t *testing.T) {
+	const established = 1
+	for _, test := range []struct {
+		info unix.TCPInfo
+		want opener
+	}{
+		{unix.TCPInfo{State: established, Bytes_acked: 6, Bytes_sent: 5}, openedHere},
+		{unix.TCPInfo{State: established, Bytes_acked: 5, Bytes_sent: 5}, acceptedHere},
+		{unix.TCPInfo{State: established, Bytes_acked: 6, Bytes_sent: 6, Unacked: 1}, openerUnknown},
+		{unix.TCPInfo{State: established, Bytes_acked: 6, Bytes_sent: 6, Total_retrans: 1}, openerUnknown},
+		{unix.TCPInfo{State: established}, openerUnknown}, // nothing was counted
+	} {
+		if got := openerOf(&test.info); got != test.want {
+			t.Errorf("%+v: got %d, want %d", test.info, got, test.want)
 		}
 	}
 }

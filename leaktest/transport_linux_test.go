@@ -2,6 +2,7 @@ package leaktest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -114,6 +115,12 @@ func TestWatchKeeps(t *testing.T) {
 		dials++
 		return net.Dial(network, addr)
 	}
+	dialTLS := func(network, addr string) (net.Conn, error) {
+		dials++
+		config := pinned.Clone()
+		config.NextProtos = nil
+		return tls.Dial(network, addr, config)
+	}
 	for _, test := range []struct {
 		name  string
 		tr    *http.Transport
@@ -127,14 +134,21 @@ func TestWatchKeeps(t *testing.T) {
 		{"its own DialContext", &http.Transport{TLSClientConfig: pinned.Clone(), DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
 			return dial(network, addr)
 		}}, "HTTP/1.1"},
+		//lint:ignore SA1019 programs that still set it keep it
+		{"its own DialTLS", &http.Transport{DialTLS: dialTLS}, "HTTP/1.1"},
+		{"its own DialTLSContext", &http.Transport{DialTLSContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+			return dialTLS(network, addr)
+		}}, "HTTP/1.1"},
 	} {
-		test.tr.TLSClientConfig.NextProtos = nil
+		if test.tr.TLSClientConfig != nil {
+			test.tr.TLSClientConfig.NextProtos = nil
+		}
 		if got := proto(test.name, test.tr, "https://"+addr); got != test.proto {
 			t.Errorf("%s: %s, want %s", test.name, got, test.proto)
 		}
 	}
-	if dials != 2 {
-		t.Errorf("its own dialers were called %d times, want 2", dials)
+	if dials != 4 {
+		t.Errorf("its own dialers were called %d times, want 4", dials)
 	}
 
 	zero := &http.Transport{}

@@ -12,7 +12,7 @@ import (
 // goroutine names the pollDesc that it waits on, and the kernel tells which
 // descriptor was registered with it (fdinfo of an epoll descriptor, proc(5)).
 func waiting() (by map[int][]goroutine, all []goroutine) {
-	all = parseGoroutines(trace(true))
+	all = everyone()
 	by = map[int][]goroutine{}
 	polled := polls()
 	for _, g := range all {

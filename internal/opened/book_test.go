@@ -58,6 +58,7 @@ func TestBook(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 	}
+	Note(ctx, conns[0], "test", 0, &b)
 	open := b.Open()
 	if len(open) != 5 || b.Len() != 5 {
 		t.Fatalf("%d open", len(open))
@@ -98,7 +99,8 @@ func TestWatch(t *testing.T) {
 	}
 	var one, two Book
 	stop := Watch(&one)
-	stopToo := Watch(&two)
+	stopToo, stopOver := Watch(&two), Watch(&two)
+	stopOver() // it watches still
 	if !Watched() {
 		t.Error("nobody watches")
 	}
@@ -122,6 +124,17 @@ func TestWatch(t *testing.T) {
 		t.Error("a pipe was noted")
 	}
 	Use(p, nil)
+}
+
+// endless wraps itself.
+type endless struct{ net.Conn }
+
+func (e endless) NetConn() net.Conn { return e }
+
+func TestInsideEnds(t *testing.T) {
+	if inside(endless{}) != nil {
+		t.Error("a connection was found in none")
+	}
 }
 
 // A connection that nobody refers to is collected, and forgotten.

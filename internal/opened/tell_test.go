@@ -29,12 +29,12 @@ func TestTell(t *testing.T) {
 		open bool
 	}
 	var one, two []saying
-	stopOne := Tell(func(c *Conn, tcp *net.TCPConn) { one = append(one, saying{c, tcp, c.Look().Open}) })
 	var stopTwo func()
 	stopTwo = Tell(func(c *Conn, tcp *net.TCPConn) {
 		two = append(two, saying{c, tcp, c.Look().Open})
 		stopTwo()
 	})
+	stopOne := Tell(func(c *Conn, tcp *net.TCPConn) { one = append(one, saying{c, tcp, c.Look().Open}) })
 	if !Watched() {
 		t.Error("hooks may sleep while somebody is told")
 	}
