@@ -126,6 +126,7 @@ var laws = []struct {
 	{"allow-list", brokenList},
 	{"names", brokenNames},
 	{"direction", brokenDirection},
+	{"links", brokenLinks},
 	{"cycle", brokenCycle},
 	{"purity", brokenPurity},
 	{"comment", brokenComment},

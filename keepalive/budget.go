@@ -36,7 +36,8 @@ type Budget struct {
 	// late. Where Ports is 0 on Linux it only matters until the kernel is asked.
 	Rest time.Duration
 
-	// FailFast has a dial fail at once, with a *BudgetExceeded, instead of waiting.
+	// FailFast has a dial fail at once, with a *BudgetExceeded, instead of waiting; or
+	// with a *PortsExhausted, where others took the ports since the kernel was asked last.
 	FailFast bool
 
 	// MaxWait bounds the wait, as the context of the dial does: net/http does not hand

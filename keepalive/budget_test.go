@@ -140,3 +140,47 @@ func TestForgetsDestinations(t *testing.T) {
 		}
 	})
 }
+
+// A dial that is granted a port as it gives up gives it back.
+func TestGrantedTooLate(t *testing.T) {
+	b := account(Budget{Ports: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	late := 0
+	for range 200 { // select takes either
+		a := &attempt{budget: b, began: time.Now()}
+		if b.wait(ctx, a, somewhere) != nil {
+			late++
+		}
+		a.lost()
+		if n := b.tuples[somewhere].taken(); n != 0 {
+			t.Fatalf("%d ports are taken by nobody", n)
+		}
+	}
+	if late == 0 {
+		t.Error("no dial gave up in 200")
+	}
+}
+
+// The kernel is not asked again at once, and not forever left alone.
+func TestAsksRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := account(Budget{})
+		asked := 0
+		b.table = func(tupleKey) (taken, error) {
+			asked++
+			return taken{usable: 1, open: 1}, nil
+		}
+		for second := range 3 {
+			for range 100 {
+				b.mu.Lock()
+				b.refresh(b.of(somewhere))
+				b.mu.Unlock()
+			}
+			if asked != second+1 {
+				t.Errorf("asked %d times in %d s, want once a second", asked, second)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -95,7 +96,7 @@ func (d *TCPDialer) dial(ctx context.Context, network, address string) (net.Conn
 		return nil, err
 	}
 	d.stats.opened.Add(1)
-	c := opened.Note(ctx, conn, "keepalive", ours, append(d.tracked, a.books()...)...)
+	c := opened.Note(ctx, conn, "keepalive", ours, slices.Concat(d.tracked, a.books())...)
 	a.won(c)
 	if d.leaks != nil {
 		d.leaks.arm()
