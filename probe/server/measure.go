@@ -151,8 +151,9 @@ func (m *Measurement) last(ctx context.Context, i *idler) {
 // all leaves connections idle, and counts requests on another.
 func (m *Measurement) all(ctx context.Context, first *idler) {
 	var running sync.WaitGroup
+	begun := first.done // it may be asked again while others are opened
 	running.Go(func() { m.watch(ctx, first) })
-	running.Go(func() { m.open(ctx, first) })
+	running.Go(func() { m.open(ctx, first, begun) })
 	if m.o.Requests > 0 {
 		running.Go(func() { m.count(ctx) })
 	}

@@ -9,13 +9,14 @@ import (
 
 // open opens the connections that are left idle beside the first, makes a request on
 // each, and watches them. Each is opened when it is asked: some servers count from the
-// opening what they wait for the first request.
-func (m *Measurement) open(ctx context.Context, first *idler) {
+// opening what they wait for the first request. All begin some time after begun, when
+// the first was answered.
+func (m *Measurement) open(ctx context.Context, first *idler, begun time.Time) {
 	all, later := plans(&m.o)
 	var running sync.WaitGroup
 	for n := range all {
 		running.Go(func() {
-			if !pause(ctx, time.Until(first.done.Add(later[n]))) {
+			if !pause(ctx, time.Until(begun.Add(later[n]))) {
 				return
 			}
 			l, err := connect(ctx, &m.o, first.at)
