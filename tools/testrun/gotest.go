@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,10 @@ func (r *repo) race(ctx context.Context) error {
 	return r.goTest(ctx, append([]string{"-race", "-count=1"}, pkgs...)...)
 }
 
+// atOnce is how many packages are tested at a time: one more than there are processors,
+// for most tests wait for the kernel's timers.
+func atOnce() int { return runtime.NumCPU() + 1 }
+
 func detectsRaces() bool { return have("gcc") || have("clang") }
 
 // plain lists the packages of the main module that the race phase does not run.
@@ -77,7 +82,7 @@ func (r *repo) goTest(ctx context.Context, args ...string) error {
 	if args[0] == "-C" {
 		dir, args = args[:2], args[2:]
 	}
-	cmd := r.command(ctx, "go", append(append(dir, "test", "-json", "-timeout=10m"), args...)...)
+	cmd := r.command(ctx, "go", append(append(dir, "test", "-json", "-timeout=10m", fmt.Sprint("-p=", atOnce())), args...)...)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
