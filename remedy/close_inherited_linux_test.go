@@ -17,10 +17,11 @@ import (
 func TestRootCloseInherited(t *testing.T) {
 	kerneltest.Netns(t)
 	fd, peer := waiting(t, "127.0.0.1")
-	const program = `import os, signal, sys
+	const program = `import os, signal, sys, time
+told = []
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-signal.signal(signal.SIGUSR1, lambda *_: None)
-signal.pause()
+signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
+while not told: time.sleep(.01)
 if os.fork() == 0:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.stdin.read()`
