@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -18,6 +18,7 @@ func (r *repo) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.longestFirst(pkgs)
 	errs := []error{r.goTest(ctx, append([]string{"-count=1"}, pkgs...)...)}
 	nested, err := r.nested()
 	if err != nil {
@@ -41,12 +42,26 @@ func (r *repo) race(ctx context.Context) error {
 		return err
 	}
 	r.said = fmt.Sprintf("%d packages", len(pkgs))
+	r.longestFirst(pkgs)
 	return r.goTest(ctx, append([]string{"-race", "-count=1"}, pkgs...)...)
 }
 
-// atOnce is how many packages are tested at a time: one more than there are processors,
-// for most tests wait for the kernel's timers.
-func atOnce() int { return runtime.NumCPU() + 1 }
+// longestFirst orders packages by how much there is to test, for go test begins them in
+// that order: a long one that begins last runs on alone.
+func (r *repo) longestFirst(pkgs []string) {
+	size := map[string]int64{}
+	for _, pkg := range pkgs {
+		for _, pattern := range []string{"*_test.go", "testdata/script/*.txtar", "testdata/script/*/*.txtar"} {
+			files, _ := filepath.Glob(filepath.Join(r.root, pkg, pattern)) // the pattern is sound
+			for _, file := range files {
+				if fi, err := os.Stat(file); err == nil {
+					size[pkg] += fi.Size()
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(pkgs, func(a, b string) int { return cmp.Compare(size[b], size[a]) })
+}
 
 func detectsRaces() bool { return have("gcc") || have("clang") }
 
@@ -82,7 +97,7 @@ func (r *repo) goTest(ctx context.Context, args ...string) error {
 	if args[0] == "-C" {
 		dir, args = args[:2], args[2:]
 	}
-	cmd := r.command(ctx, "go", append(append(dir, "test", "-json", "-timeout=10m", fmt.Sprint("-p=", atOnce())), args...)...)
+	cmd := r.command(ctx, "go", append(append(dir, "test", "-json", "-timeout=10m"), args...)...)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -157,3 +157,19 @@ func TestNested(t *testing.T) {
 		t.Errorf("ran %q", ran)
 	}
 }
+
+func TestLongestFirst(t *testing.T) {
+	long := strings.Repeat("// much\n", 100)
+	r := module(t, map[string]string{
+		"a/a_test.go":                     "package a\n",
+		"b/b_test.go":                     "package b\n" + long,
+		"c/c_test.go":                     "package c\n",
+		"c/testdata/script/root/do.txtar": long + long,
+		"d/d.go":                          "package d\n" + long + long + long,
+	})
+	pkgs := []string{"./d", "./a", "./b", "./c"}
+	r.longestFirst(pkgs)
+	if want := []string{"./c", "./b", "./a", "./d"}; !slices.Equal(pkgs, want) {
+		t.Errorf("got %q, want %q", pkgs, want)
+	}
+}
