@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -23,6 +24,12 @@ func stage(t *testing.T) {
 	kerneltest.Need(t, kernel.IPv6)
 	kerneltest.Need(t, kernel.SockDiag)
 	kerneltest.Netns(t)
+	// On a busy machine these would end while they are looked at, after a minute.
+	for name, value := range map[string]string{"tcp_synack_retries": "100", "tcp_fin_timeout": "600"} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
+			t.Fatalf("set net.ipv4.%s: %v", name, err)
+		}
+	}
 	ip := kerneltest.Tool(t, "ip")
 	for _, addr := range []string{"fd00::1/64", "fd00::2/64", "fd00:1::1/64"} {
 		if out, err := exec.Command(ip, "addr", "add", addr, "dev", "lo", "nodad").CombinedOutput(); err != nil {
