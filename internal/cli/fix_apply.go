@@ -24,6 +24,9 @@ func (f *fixing) settle(ctx context.Context, p *remedy.Plan, line func(more ...s
 		if err := f.show(p, line); err != nil {
 			return err
 		}
+		if f.unseen != nil {
+			return &exit{statusBlind, f.unseen}
+		}
 		return shown(&p.Plan)
 	}
 	if p.Pending() && !f.accepts(p.Risk) {

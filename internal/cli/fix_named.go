@@ -21,7 +21,7 @@ func (s *selection) hold() error {
 	}
 	s.starts = make(map[int32]uint64, len(s.pids))
 	for _, pid := range slices.Sorted(maps.Keys(s.pids)) {
-		p, _, err := procfs.FS{}.Descriptors(pid)
+		p, held, err := procfs.FS{}.Descriptors(pid)
 		switch {
 		case errors.Is(err, procfs.ErrEnded):
 			s.nobody = append(s.nobody, pid)
@@ -29,6 +29,9 @@ func (s *selection) hold() error {
 			return &exit{statusBlind, err}
 		default:
 			s.starts[pid] = p.Start
+			if held.Descriptors == 0 {
+				s.sealed = append(s.sealed, pid)
+			}
 		}
 	}
 	if len(s.starts) == 0 {
@@ -54,6 +57,20 @@ func (s *selection) absent() (gaps []tcpvet.Gap) {
 		gaps = append(gaps, tcpvet.Gap{What: fmt.Sprintf("process %d", pid), Err: noSuchProcess})
 	}
 	return gaps
+}
+
+// unseen is why a plan for the processes that are held is empty: nothing of theirs could
+// be seen. It is nil where that is not why.
+func (s *selection) unseen(p *tcpvet.Plan) error {
+	if len(p.Changes) > 0 || len(s.sealed) == 0 || len(s.sealed) < len(s.starts) {
+		return nil
+	}
+	for _, g := range p.Gaps {
+		if g.What == "holders" && g.Needs != "" {
+			return fmt.Errorf("plan for process %d: %s; needs %s", s.sealed[0], g.Err, g.Needs)
+		}
+	}
+	return nil
 }
 
 // whileHeld gives a context that ends once all processes that are held have, and with

@@ -37,6 +37,7 @@ func (f *fixing) finishLook(p *remedy.Plan, sel *selection, by remedy.Selection)
 	f.tellSource(by.Source.(watched).Source)
 	p.Gaps = append(p.Gaps, sel.unanswered(by.Source)...)
 	p.Gaps = append(p.Gaps, sel.absent()...)
+	f.unseen = sel.unseen(&p.Plan)
 }
 
 // everything tells that nothing says whose sockets are meant, or between which

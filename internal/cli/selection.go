@@ -20,6 +20,7 @@ type selection struct {
 
 	starts map[int32]uint64 // of pids, where it is held to the processes that have them; else nil
 	nobody []int32          // of pids: no process had it then
+	sealed []int32          // of pids: what they hold may not be read, unless they hold nothing
 
 	// unlinked counts the sockets that the filter may mean, had the source told
 	// which link their address is on.
