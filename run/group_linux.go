@@ -131,21 +131,11 @@ func (g *Group) others(wanted func(Member) bool) error {
 // descends tells whether a process is of a family, or a descendant of one that is, and
 // notes it.
 func descends(pid int, family map[int]bool) bool {
-	const deepest = 1000 // a parent that ended and a PID used again could make a ring
-	at := pid
-	for range deepest {
+	for at := range lineage(pid) {
 		if family[at] {
 			family[pid] = true
 			return true
 		}
-		if at <= 1 {
-			return false
-		}
-		s, err := readStatus(at)
-		if err != nil {
-			return false
-		}
-		at = s.parent
 	}
 	return false
 }

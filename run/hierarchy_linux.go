@@ -33,20 +33,10 @@ func (h *hierarchy) at(group string) (path string, ok bool) {
 // no way: its options hold for the whole host, so that it would take away those that are
 // set (Documentation/admin-guide/cgroup-v2.rst, "Mounting").
 var above = sync.OnceValue(func() *hierarchy {
-	const deepest = 1000 // a parent that ended and a PID used again could make a ring
-	pid := os.Getppid()
-	for range deepest {
-		if pid < 1 {
-			return nil
-		}
+	for pid := range lineage(os.Getppid()) {
 		if h := hierarchyOf(pid); h != nil {
 			return h
 		}
-		s, err := readStatus(pid)
-		if err != nil {
-			return nil
-		}
-		pid = s.parent
 	}
 	return nil
 })

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -38,4 +39,21 @@ func parseStatus(text string) (s status, err error) {
 		}
 	}
 	return status{}, fmt.Errorf("parse status: no parent in %d bytes", len(text))
+}
+
+// lineage gives a process, its parent and so on, as far as they can be read.
+func lineage(pid int) iter.Seq[int] {
+	const deepest = 1000 // a parent that ended and a PID used again could make a ring
+	return func(yield func(int) bool) {
+		for range deepest {
+			if pid < 1 || !yield(pid) {
+				return
+			}
+			s, err := readStatus(pid)
+			if err != nil {
+				return
+			}
+			pid = s.parent
+		}
+	}
 }
