@@ -16,18 +16,11 @@ import (
 func ProbeHTTP(w io.Writer, h *probe.HTTP, wide bool, style Style) error {
 	p := &printer{out: bufio.NewWriter(w), style: style}
 	p.probeHTTPHead(h)
-	for _, line := range h.Text() {
-		p.wrap(line, 2, "", "")
-	}
-	for _, r := range h.Remedies() {
-		p.remedy(r)
-	}
-	if wide {
-		p.probeHTTPWide(h)
-	}
-	for _, line := range h.Unknown() {
-		p.wrap("cannot tell: "+line, 0, "  ", faint)
-	}
+	p.reading(&probe.Reading{Text: h.Text(), Remedies: h.Remedies(), Unknown: h.Unknown()}, func() {
+		if wide {
+			p.probeHTTPWide(h)
+		}
+	})
 	p.wrap(probeHTTPFooter(h), 0, "  ", faint)
 	return p.out.Flush()
 }
@@ -56,7 +49,7 @@ func (p *printer) probeHTTPHead(h *probe.HTTP) {
 	if h.Answer.Server != "" {
 		said += ", " + vet.Plain(h.Answer.Server)
 	}
-	fmt.Fprintf(p.out, "%s  %s   at %s   %s\n", p.style.paint(code, word), p.style.paint(bold, vet.Plain(h.Target)), tcpvet.EndpointText(h.Remote), said)
+	p.verdict(word, code, h.Target, fmt.Sprintf("   at %s   %s", tcpvet.EndpointText(h.Remote), said))
 }
 
 // probeHTTPWide lists the connections that were left idle, and the usual clients.

@@ -79,7 +79,12 @@ func (p *printer) probeHead(word, code, target, remote string) {
 	if target != remote {
 		at = "   at " + remote
 	}
-	fmt.Fprintf(p.out, "%s  %s%s\n", p.style.paint(code, word), p.style.paint(bold, vet.Plain(target)), at)
+	p.verdict(word, code, target, at)
+}
+
+// verdict prints the first line of what was measured of a target.
+func (p *printer) verdict(word, code, target, rest string) {
+	fmt.Fprintf(p.out, "%s  %s%s\n", p.style.paint(code, word), p.style.paint(bold, vet.Plain(target)), rest)
 }
 
 // reading prints what follows from a measurement; more prints what else is told of it.
