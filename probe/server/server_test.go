@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/probe"
 )
 
@@ -104,30 +107,28 @@ func encloses(t *testing.T, h *probe.HTTP, k probe.Keeping, truth time.Duration)
 	}
 }
 
-// listen gives a listener on loopback and its URL.
-func listen(t *testing.T) (net.Listener, string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l, "http://" + l.Addr().String() + "/"
-}
-
-// free gives an address of loopback with a port that nobody listens on. It is of this
-// process alone, so that no other test takes it.
+// free gives an address of loopback with a port that nobody listens on. The address is
+// of this process alone, and no port is given twice: no other test takes it.
 func free(t *testing.T) netAddr {
 	t.Helper()
 	pid := os.Getpid()
 	ip := fmt.Sprintf("127.%d.%d.%d", 64+pid>>16&63, pid>>8&255, pid&255|1)
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		t.Fatal(err)
+	for {
+		at := netAddr{ip, 20000 + int(given.Add(1))} // below the local port range
+		l, err := net.Listen("tcp", at.String())
+		if errors.Is(err, syscall.EADDRINUSE) && at.port < 30000 {
+			continue // of all addresses
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		return at
 	}
-	defer l.Close()
-	return netAddr{ip, l.Addr().(*net.TCPAddr).Port}
 }
+
+// given counts the ports that were.
+var given atomic.Int32
 
 type netAddr struct {
 	ip   string
@@ -158,21 +159,12 @@ func (a netAddr) listening(t *testing.T) {
 // writes what it likes. conn is closed when it returns.
 func script(t *testing.T, serve func(n int, conn *net.TCPConn, in *bufio.Reader)) string {
 	t.Helper()
-	l, target := listen(t)
 	var n atomic.Int32
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(int(n.Add(1)), c.(*net.TCPConn), bufio.NewReader(c))
-			}()
-		}
-	}()
-	return target
+	at := kerneltest.Serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
+		defer c.Close()
+		serve(int(n.Add(1)), c, bufio.NewReader(c))
+	})
+	return "http://" + at.String() + "/"
 }
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
