@@ -67,21 +67,21 @@ func TestRootBudgetSeesOthers(t *testing.T) {
 	ports(t, 23100, 23119)
 	l := sink(t, address(9601))
 	for range 20 {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", l.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 	}
 	fast := Dialer(Options{Budget: &Budget{FailFast: true}})
-	_, err := fast.Dial("tcp", l.Addr().String())
+	_, err := fast.Dial("tcp", l.String())
 	// The first dial cannot know; what it learns is right.
 	if full, ok := errors.AsType[*PortsExhausted](err); !ok || full.Taken["ESTAB"] != 20 {
 		t.Errorf("%v, want a *PortsExhausted", err)
 	}
 	slow := Dialer(Options{Budget: &Budget{MaxWait: 200 * time.Millisecond}})
 	began := time.Now()
-	_, err = slow.Dial("tcp", l.Addr().String())
+	_, err = slow.Dial("tcp", l.String())
 	if took := time.Since(began); took < 200*time.Millisecond || !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Errorf("%v after %v, want EADDRNOTAVAIL after 200 ms", err, took)
 	}
@@ -98,7 +98,7 @@ func TestRootBudgetCarriesABurst(t *testing.T) {
 	var all sync.WaitGroup
 	for range 200 {
 		all.Go(func() {
-			c, err := d.Dial("tcp", l.Addr().String())
+			c, err := d.Dial("tcp", l.String())
 			if err != nil {
 				t.Error(err)
 				return

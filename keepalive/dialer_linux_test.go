@@ -18,22 +18,12 @@ import (
 )
 
 // sink accepts, and keeps each connection until its peer closes it, or the test ends.
-func sink(t testing.TB, address string) net.Listener {
-	l := listen(t, address)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			go func() {
-				io.Copy(io.Discard, c)
-				c.Close()
-			}()
-		}
-	}()
-	return l
+func sink(t testing.TB, address string) net.Addr {
+	return net.TCPAddrFromAddrPort(kerneltest.Serve(t, address, func(c *net.TCPConn) {
+		t.Cleanup(func() { c.Close() })
+		io.Copy(io.Discard, c)
+		c.Close()
+	}))
 }
 
 // option reads a socket option as the kernel has it.
@@ -65,7 +55,7 @@ func TestSocketOptions(t *testing.T) {
 		{"over what Base says", Options{Base: net.Dialer{KeepAlive: -1, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Hour}}}, options{1, 30, 3, 5, 45_000, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			conn, err := Dialer(test.o).Dial("tcp", l.Addr().String())
+			conn, err := Dialer(test.o).Dial("tcp", l.String())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +75,7 @@ func TestSocketOptions(t *testing.T) {
 // Another program sees the timer of a live connection, and that it counts from Idle.
 func TestTimerBySS(t *testing.T) {
 	l := sink(t, "127.0.0.1:0")
-	conn, err := Dialer(Options{Idle: 40 * time.Second}).Dial("tcp", l.Addr().String())
+	conn, err := Dialer(Options{Idle: 40 * time.Second}).Dial("tcp", l.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,17 +95,17 @@ func TestBaseControl(t *testing.T) {
 		called = network + " " + address
 		return nil
 	}}})
-	conn, err := d.Dial("tcp", l.Addr().String())
+	conn, err := d.Dial("tcp", l.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
-	if want := "tcp4 " + l.Addr().String(); called != want {
+	if want := "tcp4 " + l.String(); called != want {
 		t.Errorf("called with %q, want %q", called, want)
 	}
 	no := errors.New("not today")
 	d = Dialer(Options{Base: net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error { return no }}})
-	if _, err := d.Dial("tcp", l.Addr().String()); !errors.Is(err, no) {
+	if _, err := d.Dial("tcp", l.String()); !errors.Is(err, no) {
 		t.Errorf("%v, want %v", err, no)
 	}
 }
@@ -127,7 +117,7 @@ func TestRootSourceAddress(t *testing.T) {
 	d := Dialer(Options{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}})
 	for i := range 10 {
 		l := sink(t, fmt.Sprintf("127.0.0.1:%d", 9100+i))
-		conn, err := d.Dial("tcp", l.Addr().String())
+		conn, err := d.Dial("tcp", l.String())
 		if err != nil {
 			t.Fatalf("connection %d: %v", i+1, err)
 		}
@@ -183,12 +173,12 @@ func TestRootPeerIsGone(t *testing.T) {
 	kerneltest.Root(t)
 	l := sink(t, "127.0.0.1:9200")
 	d := Dialer(Options{Idle: time.Second, Interval: time.Second, Count: 2})
-	idle, err := d.Dial("tcp", l.Addr().String())
+	idle, err := d.Dial("tcp", l.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	busy, err := Dialer(Options{UserTimeout: 2 * time.Second}).Dial("tcp", l.Addr().String())
+	busy, err := Dialer(Options{UserTimeout: 2 * time.Second}).Dial("tcp", l.String())
 	if err != nil {
 		t.Fatal(err)
 	}

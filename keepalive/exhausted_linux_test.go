@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // until waits for a state.
@@ -44,18 +46,8 @@ func forget() {
 }
 
 // hangUp accepts, and closes what it accepted at once.
-func hangUp(t testing.TB, address string) net.Listener {
-	l := listen(t, address)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
-	return l
+func hangUp(t testing.TB, address string) net.Addr {
+	return net.TCPAddrFromAddrPort(kerneltest.Serve(t, address, kerneltest.HangUp))
 }
 
 // dialUntilFull opens connections until there is no port.
@@ -78,7 +70,7 @@ func dialUntilFull(t testing.TB, d *TCPDialer, address string, opened func(net.C
 func TestRootPortsExhausted(t *testing.T) {
 	for i, test := range []struct {
 		name     string
-		server   func(testing.TB, string) net.Listener
+		server   func(testing.TB, string) net.Addr
 		close    bool // by the client, first
 		o        Options
 		reserved string
@@ -140,7 +132,7 @@ func TestRootPortsExhausted(t *testing.T) {
 			}
 			// Another destination has ports of its own.
 			other := sink(t, "127.0.0.2:9400")
-			conn, err := d.Dial("tcp", other.Addr().String())
+			conn, err := d.Dial("tcp", other.String())
 			if err != nil {
 				t.Fatalf("another destination: %v", err)
 			}
@@ -160,7 +152,7 @@ func TestRootAddressNotAvailable(t *testing.T) {
 	}
 	t.Run("a source address that the host lacks", func(t *testing.T) {
 		l := sink(t, address(9500))
-		_, err := Dialer(Options{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}}}).Dial("tcp", l.Addr().String())
+		_, err := Dialer(Options{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}}}).Dial("tcp", l.String())
 		plain(t, err)
 	})
 	t.Run("IPv6 is off", func(t *testing.T) {
@@ -174,12 +166,12 @@ func TestRootAddressNotAvailable(t *testing.T) {
 			return c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 		}
 		d := Dialer(Options{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9599}, Control: reuse}})
-		conn, err := d.Dial("tcp", l.Addr().String())
+		conn, err := d.Dial("tcp", l.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_, err = d.Dial("tcp", l.Addr().String())
+		_, err = d.Dial("tcp", l.String())
 		plain(t, err)
 	})
 	t.Run("the socket has a range of its own", func(t *testing.T) {
@@ -189,12 +181,12 @@ func TestRootAddressNotAvailable(t *testing.T) {
 			return c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, ipLocalPortRange, 22003<<16|22003) })
 		}
 		d := Dialer(Options{Base: net.Dialer{Control: one}})
-		conn, err := d.Dial("tcp", l.Addr().String())
+		conn, err := d.Dial("tcp", l.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_, err = d.Dial("tcp", l.Addr().String())
+		_, err = d.Dial("tcp", l.String())
 		plain(t, err)
 	})
 }
@@ -205,7 +197,7 @@ func TestRootRangeLeavesNone(t *testing.T) {
 	t.Run("reserved", func(t *testing.T) {
 		ports(t, 22100, 22109)
 		setting(t, "ipv4/ip_local_reserved_ports", "22100-22109")
-		_, err := Dialer(Options{}).Dial("tcp", l.Addr().String())
+		_, err := Dialer(Options{}).Dial("tcp", l.String())
 		if full, ok := errors.AsType[*PortsExhausted](err); !ok || full.Reserved != 10 || len(full.Taken) != 0 || !strings.Contains(err.Error(), "ip_local_reserved_ports") {
 			t.Errorf("%v", err)
 		}
@@ -216,7 +208,7 @@ func TestRootRangeLeavesNone(t *testing.T) {
 			listen(t, fmt.Sprintf("127.0.0.1:%d", port))
 		}
 		forget()
-		_, err := Dialer(Options{}).Dial("tcp", l.Addr().String())
+		_, err := Dialer(Options{}).Dial("tcp", l.String())
 		if full, ok := errors.AsType[*PortsExhausted](err); !ok || full.Listening != 10 || !strings.Contains(err.Error(), "10 by listeners") {
 			t.Errorf("%v", err)
 		}
@@ -227,10 +219,10 @@ func TestRootRangeLeavesNone(t *testing.T) {
 func TestRootReadTaken(t *testing.T) {
 	ports(t, 22300, 22399)
 	l := sink(t, address(9520))
-	to := netip.MustParseAddrPort(l.Addr().String())
+	to := netip.MustParseAddrPort(l.String())
 	var conns []net.Conn
 	for range 12 {
-		conn, err := net.Dial("tcp", l.Addr().String())
+		conn, err := net.Dial("tcp", l.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,14 +274,14 @@ func TestRootAsksRarely(t *testing.T) {
 	ports(t, 22400, 22409)
 	l := sink(t, address(9530))
 	d := Dialer(Options{})
-	dialUntilFull(t, d, l.Addr().String(), func(c net.Conn) { t.Cleanup(func() { c.Close() }) })
+	dialUntilFull(t, d, l.String(), func(c net.Conn) { t.Cleanup(func() { c.Close() }) })
 	asked := 0
 	was := kernelTable
 	kernelTable = func(key tupleKey) (taken, error) { asked++; return was(key) }
 	defer func() { kernelTable = was }()
 	began := time.Now()
 	for range 50 {
-		if _, err := d.DialContext(context.Background(), "tcp", l.Addr().String()); err == nil {
+		if _, err := d.DialContext(context.Background(), "tcp", l.String()); err == nil {
 			t.Fatal("connected")
 		}
 	}

@@ -71,25 +71,25 @@ func TestLeakOfDial(t *testing.T) {
 	l := hangUp(t, "127.0.0.1:0")
 	var c collected
 	d := Dialer(c.options())
-	conn, err := d.Dial("tcp", l.Addr().String())
+	conn, err := d.Dial("tcp", l.String())
 	at := line() - 1
 	if err != nil {
 		t.Fatal(err)
 	}
 	leak := c.one(t)
-	if leak.State != "CLOSE-WAIT" || leak.Age < 40*time.Millisecond || leak.Local.String() != conn.LocalAddr().String() || leak.Remote.String() != l.Addr().String() || leak.Request != nil {
+	if leak.State != "CLOSE-WAIT" || leak.Age < 40*time.Millisecond || leak.Local.String() != conn.LocalAddr().String() || leak.Remote.String() != l.String() || leak.Request != nil {
 		t.Errorf("%+v", leak)
 	}
 	if leak.Caller.Line != at || !strings.HasSuffix(leak.Caller.Function, "TestLeakOfDial") {
 		t.Errorf("by %s line %d, want line %d of this test", leak.Caller.Function, leak.Caller.Line, at)
 	}
-	if got := states(t, l.Addr().String())["CLOSE-WAIT"]; got != 1 {
+	if got := states(t, l.String())["CLOSE-WAIT"]; got != 1 {
 		t.Errorf("ss sees %d in CLOSE-WAIT", got)
 	}
 	c.mu.Lock()
 	log := c.log.String()
 	c.mu.Unlock()
-	for _, words := range []string{"level=WARN", "state=CLOSE-WAIT", "remote=" + l.Addr().String(), fmt.Sprintf("leak_linux_test.go:%d", at)} {
+	for _, words := range []string{"level=WARN", "state=CLOSE-WAIT", "remote=" + l.String(), fmt.Sprintf("leak_linux_test.go:%d", at)} {
 		if !strings.Contains(log, words) {
 			t.Errorf("the log %q lacks %q", log, words)
 		}
@@ -166,19 +166,7 @@ func TestNoLeak(t *testing.T) {
 	s, hangUp := server(t, false)
 	var c collected
 	client := &http.Client{Transport: Transport(c.options())}
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			resp, err := client.Get(s.URL)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		})
-	}
-	all.Wait()
+	getTogether(t, client, s.URL, 20)
 	resp, err := client.Get(s.URL + "/long")
 	if err != nil {
 		t.Fatal(err)

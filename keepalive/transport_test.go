@@ -38,19 +38,7 @@ func TestBursts(t *testing.T) {
 		for range 3 {
 			const burst = 100
 			together.Add(burst)
-			var all sync.WaitGroup
-			for range burst {
-				all.Go(func() {
-					resp, err := client.Get(s.URL)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-				})
-			}
-			all.Wait()
+			getTogether(t, client, s.URL, burst)
 		}
 		return int(opened.Load())
 	}
@@ -169,4 +157,22 @@ func TestCancel(t *testing.T) {
 	if _, err := client.Do(req); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
+}
+
+// getTogether makes so many requests at a time, and reads each answer to its end.
+func getTogether(t *testing.T, client *http.Client, url string, n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			resp, err := client.Get(url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		})
+	}
+	all.Wait()
 }

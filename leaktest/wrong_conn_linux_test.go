@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/keepalive"
 )
 
@@ -28,21 +29,7 @@ func hold(v any) {
 // peer listens, and serves each connection with f in a goroutine of its own, until
 // the test is over.
 func peer(t *testing.T, f func(conn net.Conn)) (addr string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go f(conn)
-		}
-	}()
-	return l.Addr().String()
+	return kerneltest.Serve(t, "127.0.0.1:0", func(conn *net.TCPConn) { f(conn) }).String()
 }
 
 // echo answers, and closes when the peer has.

@@ -70,10 +70,8 @@ func TestNginxKeeps(t *testing.T) {
 	nginx := kerneltest.Tool(t, "nginx")
 	upstream, lapse := webServer(t, "200 OK", "hello")
 	port, dir := freePort(t), t.TempDir()
-	conf := write(t, dir, "nginx.conf", "pid "+dir+"/pid;\ndaemon off;\nmaster_process off;\nevents {}\nhttp {\naccess_log off;\n"+
-		"client_body_temp_path "+dir+"/a;\nproxy_temp_path "+dir+"/b;\nfastcgi_temp_path "+dir+"/c;\nuwsgi_temp_path "+dir+"/d;\nscgi_temp_path "+dir+"/e;\n"+
-		placed(t, nginxCure, upstream, fmt.Sprintf("127.0.0.1:%d", port))+"\n}\n")
-	args := []string{"-p", dir, "-e", dir + "/log", "-c", conf}
+	conf := write(t, dir, "nginx.conf", kerneltest.NginxConfig(dir, 512, placed(t, nginxCure, upstream, fmt.Sprintf("127.0.0.1:%d", port))))
+	args := []string{"-p", dir, "-e", "stderr", "-c", conf}
 	if out, err := exec.Command(nginx, append(args, "-t")...).CombinedOutput(); err != nil || strings.Contains(string(out), "[warn]") {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // webServer answers each request with a body. From lapse on it closes what is
@@ -72,21 +74,8 @@ func echoClient(t *testing.T) (port int, echoed <-chan string) {
 
 func serveTCP(t *testing.T, handle func(net.Conn)) (port int) {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer conn.Close(); handle(conn) }()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
+	at := kerneltest.Serve(t, "127.0.0.1:0", func(conn *net.TCPConn) { defer conn.Close(); handle(conn) })
+	return int(at.Port())
 }
 
 // clients counts the sockets toward the port by state, as /proc/net/tcp numbers

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/trace"
 )
 
@@ -101,20 +102,11 @@ func TestRootLeakTransport(t *testing.T) {
 // answerAndHangUp answers one request of each connection, and closes it.
 func answerAndHangUp(t *testing.T) (port string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-			}
-			c.Close()
+	at := kerneltest.Serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 		}
-	}()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		c.Close()
+	})
+	return strconv.Itoa(int(at.Port()))
 }

@@ -3,7 +3,6 @@ package trace_test
 import (
 	"bufio"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,21 +84,7 @@ func apart(t *testing.T) {
 // hangUp listens, and closes what it accepted at once.
 func hangUp(t *testing.T) (port string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(int(kerneltest.Serve(t, "127.0.0.1:0", kerneltest.HangUp).Port()))
 }
 
 // made gives the program that a compiler makes of testdata/leak.

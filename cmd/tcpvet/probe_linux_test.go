@@ -21,33 +21,20 @@ import (
 // so long, and says what it was sent.
 func impatient(t *testing.T, idle time.Duration) (at string, sent chan string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	sent = make(chan string, 100)
-	go func() {
+	serve := func(c *net.TCPConn) {
+		defer c.Close()
+		buf := make([]byte, 100)
 		for {
-			c, err := l.Accept()
+			_ = c.SetReadDeadline(time.Now().Add(idle))
+			n, err := c.Read(buf)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				buf := make([]byte, 100)
-				for {
-					_ = c.SetReadDeadline(time.Now().Add(idle))
-					n, err := c.Read(buf)
-					if err != nil {
-						return
-					}
-					sent <- string(buf[:n])
-				}
-			}()
+			sent <- string(buf[:n])
 		}
-	}()
-	return l.Addr().String(), sent
+	}
+	return kerneltest.Serve(t, "127.0.0.1:0", serve).String(), sent
 }
 
 // The server's limit is measured, and the connections of a client that keeps them for

@@ -90,23 +90,8 @@ func nginx(t *testing.T, keepalive string) {
 	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf(`
-daemon off;
-master_process off;
-pid %[1]s/pid;
-error_log %[1]s/error.log;
-events { worker_connections 4096; }
-http {
-	access_log off;
-	client_body_temp_path %[1]s/body;
-	proxy_temp_path %[1]s/proxy;
-	fastcgi_temp_path %[1]s/fastcgi;
-	uwsgi_temp_path %[1]s/uwsgi;
-	scgi_temp_path %[1]s/scgi;
-	keepalive_timeout %[2]s;
-	server { listen 127.0.0.1:8080 backlog=4096; location / { return 200 "stock: 7\n"; } }
-}
-`, dir, keepalive)
+	text := kerneltest.NginxConfig(dir, 4096, "keepalive_timeout "+keepalive+`;
+server { listen 127.0.0.1:8080 backlog=4096; location / { return 200 "stock: 7\n"; } }`)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -142,23 +142,11 @@ func TestIdleThroughConntrack(t *testing.T) {
 // listen gives a server of this process, and options to measure it by.
 func listen(t *testing.T, serve func(*net.TCPConn)) Options {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			_ = c.(*net.TCPConn).SetKeepAlive(false)
-			go serve(c.(*net.TCPConn))
-		}
-	}()
-	at := l.Addr().(*net.TCPAddr).AddrPort()
+	at := kerneltest.Serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetKeepAlive(false)
+		serve(c)
+	})
 	return Options{Target: at.String(), Host: at.Addr().String(), Port: at.Port(), Timeout: timeout, Steps: Ladder(2 * time.Second), Probes: 1}
 }
 

@@ -51,27 +51,13 @@ func start(t *testing.T, name string, args ...string) *output {
 	return out
 }
 
-const nginxConfig = `daemon off;
-master_process off;
-pid %[1]s/pid;
-error_log stderr;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path %[1]s/body;
-    proxy_temp_path %[1]s/proxy;
-    fastcgi_temp_path %[1]s/fastcgi;
-    uwsgi_temp_path %[1]s/uwsgi;
-    scgi_temp_path %[1]s/scgi;
-    server { listen %[2]s; %[3]s location / { return 200 "stock\n"; } location /gone { return 301 /stock; } location /none { return 404; } }
-}
-`
+const nginxServer = `server { listen %s; %s location / { return 200 "stock\n"; } location /gone { return 301 /stock; } location /none { return 404; } }`
 
 // nginx starts one with further directives.
 func nginx(t *testing.T, directives string) netAddr {
 	t.Helper()
 	at := free(t)
-	start(t, "nginx", "-e", "stderr", "-c", write(t, "nginx.conf", fmt.Sprintf(nginxConfig, t.TempDir(), at, directives)))
+	start(t, "nginx", "-e", "stderr", "-c", write(t, "nginx.conf", kerneltest.NginxConfig(t.TempDir(), 512, fmt.Sprintf(nginxServer, at, directives))))
 	at.listening(t)
 	return at
 }
