@@ -20,9 +20,9 @@ import (
 
 // Population (k): what a request takes through keepalive.Transport, beside the same
 // through http.DefaultTransport. Both are in one process, with their server, and take
-// turns in short slices: what disturbs this machine disturbs both. What it takes more
-// is mostly the timer of ResponseTimeout, which http.DefaultTransport does not have.
-// Then the same with the server in another process, for the client's part alone.
+// turns in short slices: what disturbs this machine disturbs both. ResponseTimeout is a
+// timer for each request, in both. Then the same with the server in another process, for
+// the client's part alone.
 const (
 	requestsWord = "requests"
 	requests     = requestsWord + " in turns"
@@ -55,8 +55,9 @@ func checkRequests(ctx context.Context, s *stage) (checks []check) {
 		most             float64 // 0: printed, without a bar
 	}{
 		{"a request, both ends,", byKeepalive, byNetHTTP, took.Both, requestsMost},
-		{"a request, the client alone,", byKeepalive, byAlike, took.Client, requestsMost},
-		{"a request, the client alone,", byKeepalive, byNetHTTP, took.Client, 0},
+		{"a request, the client alone,", byKeepalive, byNetHTTP, took.Client, requestsMost},
+		{"a request, the client alone,", byBounded, byAlike, took.Client, requestsMost},
+		{"a request, both ends,", byBounded, byNetHTTP, took.Both, 0},
 		{"a request, both ends,", byTracking, byNetHTTP, took.Both, 0},
 	} {
 		c := check{What: fmt.Sprintf("CPU of %s by %s beside %s", m.what, m.by, m.beside), Want: "printed, no bar"}
@@ -87,6 +88,7 @@ const (
 	byNetHTTP   = "net/http"
 	byAlike     = "net/http with ResponseHeaderTimeout"
 	byKeepalive = "keepalive"
+	byBounded   = "keepalive with ResponseTimeout"
 	byTracking  = "keepalive with TrackLeaks and Budget"
 )
 
@@ -155,16 +157,17 @@ func takeTurns(address string) (map[string]time.Duration, error) {
 		byNetHTTP:   {Transport: plain},
 		byAlike:     {Transport: alike},
 		byKeepalive: {Transport: keepalive.Transport(keepalive.Options{})},
+		byBounded:   {Transport: keepalive.Transport(keepalive.Options{ResponseTimeout: time.Minute})},
 		byTracking:  {Transport: keepalive.Transport(keepalive.Options{TrackLeaks: true, Budget: &keepalive.Budget{}})},
 	}
 	spent := map[string][]time.Duration{}
-	names := []string{byNetHTTP, byAlike, byKeepalive, byTracking}
+	names := []string{byNetHTTP, byAlike, byKeepalive, byBounded, byTracking}
 	for slice := range requestsSlices + 1 {
 		// Nobody is always the one after another.
-		if slice%4 == 0 {
+		if first := slice % len(names); first == 0 {
 			slices.Reverse(names)
 		} else {
-			names[0], names[slice%4] = names[slice%4], names[0]
+			names[0], names[first] = names[first], names[0]
 		}
 		for _, name := range names {
 			before := cpuSoFar()

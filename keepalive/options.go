@@ -57,8 +57,9 @@ type Options struct {
 
 	// ResponseTimeout bounds the wait for the head of a response after the request was
 	// sent. A server that takes the request and says nothing answers keepalive
-	// probes all the same. 0 is 60 s, after which balancers give up too; below 0
-	// there is no bound.
+	// probes all the same, so that nothing else ends that wait but the request's
+	// context. 0 is no bound, as in net/http: how long an answer may take, the server
+	// knows. It is a timer for each request, which takes some 2 us.
 	ResponseTimeout time.Duration
 
 	// Budget, where it is not nil, holds dials back before the local ports to one
@@ -82,7 +83,6 @@ type Options struct {
 
 const (
 	defaultConnect    = 10 * time.Second
-	defaultResponse   = time.Minute
 	defaultIdleConn   = 30 * time.Second
 	defaultIdleConns  = 100
 	defaultPatience   = time.Minute
@@ -128,7 +128,7 @@ func (o *Options) validate() error {
 	for _, v := range [...]struct {
 		name string
 		d    time.Duration
-	}{{"ConnectTimeout", o.ConnectTimeout}, {"ServerIdle", o.ServerIdle}, {"LeakPatience", o.LeakPatience}} {
+	}{{"ConnectTimeout", o.ConnectTimeout}, {"ServerIdle", o.ServerIdle}, {"ResponseTimeout", o.ResponseTimeout}, {"LeakPatience", o.LeakPatience}} {
 		if v.d < 0 {
 			return fmt.Errorf("%s %v: expected 0 for the default, or more", v.name, v.d)
 		}

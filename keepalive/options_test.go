@@ -50,6 +50,7 @@ func TestValidate(t *testing.T) {
 		"user timeout":                    {UserTimeout: 1500 * time.Microsecond},
 		"ConnectTimeout -1s":              {ConnectTimeout: -time.Second},
 		"ServerIdle -1s":                  {ServerIdle: -time.Second},
+		"ResponseTimeout -1s":             {ResponseTimeout: -time.Second},
 		"LeakPatience -1s":                {LeakPatience: -time.Second},
 		"MaxIdlePerHost -1":               {MaxIdlePerHost: -1},
 		"MaxPerHost -2":                   {MaxPerHost: -2},
@@ -74,7 +75,7 @@ func TestValidate(t *testing.T) {
 	if err := (Options{}).Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := (Options{ResponseTimeout: -1, UserTimeout: -1, Budget: &Budget{}, TrackLeaks: true}).Validate(); err != nil {
+	if err := (Options{UserTimeout: -1, Budget: &Budget{}, TrackLeaks: true}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

@@ -23,7 +23,7 @@ func Transport(o Options) *http.Transport {
 		ForceAttemptHTTP2:     true, // which a DialContext turns off otherwise
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ExpectContinueTimeout: continueTimeout,
-		ResponseHeaderTimeout: max(orDefault(o.ResponseTimeout, defaultResponse), 0),
+		ResponseHeaderTimeout: max(o.ResponseTimeout, 0),
 		IdleConnTimeout:       o.idleConn(),
 		MaxIdleConnsPerHost:   o.idlePerHost(),
 		MaxIdleConns:          max(o.idlePerHost(), leastIdleConnsAll),
