@@ -177,7 +177,9 @@ func firstLine(s string) string {
 func (r *repo) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), r.mark, "TMPDIR="+r.temp, "GOWORK=off")
+	// A program with the race detector sleeps a second before it ends, for what other
+	// threads may still tell; tests begin hundreds of them.
+	cmd.Env = append(os.Environ(), r.mark, "TMPDIR="+r.temp, "GOWORK=off", "GORACE=atexit_sleep_ms=10")
 	if len(args) > 0 && args[0] == "-C" {
 		cmd.Env = append(cmd.Env, r.workspace())
 	}
