@@ -31,7 +31,9 @@ const settle = time.Second
 //
 // In parallel tests a connection counts against the test that its stack or the
 // goroutines that wait on it belong to. Where none of them shows whose it is, the
-// test's log tells of it and nobody fails; [Main] counts those too.
+// test's log tells of it and nobody fails; [Main] counts those too. One that was in a
+// pool before t began counts where a request of t was given it last and has left the
+// body open.
 func Check(t testing.TB) {
 	t.Helper()
 	Options{}.Check(t)
@@ -61,9 +63,10 @@ type check struct {
 	t                 testing.TB // nil of a whole run
 	goroutine, parent uint64     // that of the test, and of who runs it
 	began             time.Time
-	old               map[key]bool // sockets of before
-	blind             error        // why descriptors cannot be listed
-	crowd             *bool        // other tests may run meanwhile; asked when it matters
+	old               map[key]bool   // sockets of before
+	uses              map[key]uint64 // requests that connections of before were given
+	blind             error          // why descriptors cannot be listed
+	crowd             *bool          // other tests may run meanwhile; asked when it matters
 }
 
 // remember keeps what was open before: by the descriptors, or where they cannot be listed
@@ -72,6 +75,7 @@ func (c *check) remember(old map[key]bool, err error) {
 	if c.old, c.blind = old, err; err != nil {
 		c.old = book.keys()
 	}
+	c.uses = book.uses()
 }
 
 // finish tells of what is left open.
@@ -119,7 +123,7 @@ func (c *check) left() (own, perhaps []*leak) {
 
 // open looks once.
 func (c *check) open() (own, perhaps []*leak) {
-	if len(leaks(c.look(c.old), book.find)) == 0 {
+	if len(leaks(c.look(c.old), book.find)) == 0 && !book.some(c.took) {
 		return nil, nil
 	}
 	emptied := closeIdle(c.goroutine)
@@ -127,7 +131,8 @@ func (c *check) open() (own, perhaps []*leak) {
 	found := leaks(c.look(nil), book.find)
 	waits, all := waiting()
 	for _, l := range found {
-		if c.knew(l.socket) || l.other != nil && c.knew(l.other) {
+		known := c.knew(l.socket) || l.other != nil && c.knew(l.other)
+		if known && !c.took(l.key, l.entry) {
 			continue
 		}
 		for _, fd := range l.fds {
@@ -137,7 +142,13 @@ func (c *check) open() (own, perhaps []*leak) {
 		if c.Ignore != nil && c.Ignore(l.conn()) {
 			continue
 		}
-		switch c.verdict(l, emptied) {
+		said := others
+		if !known {
+			said = c.verdict(l, emptied)
+		} else if l.use == useBody {
+			said = mine
+		}
+		switch said {
 		case mine:
 			own = append(own, l)
 		case unsure:
@@ -149,6 +160,13 @@ func (c *check) open() (own, perhaps []*leak) {
 
 // knew tells whether the socket was there before, or has been told of.
 func (c *check) knew(s *socket) bool { return c.old[s.key] || told.has(s.key) }
+
+// took tells of a connection of before that this test's request was given last, out of
+// a pool: the body of that may be left open.
+func (c *check) took(k key, e *entry) bool {
+	return c.t != nil && e != nil && c.old[k] && !told.has(k) && e.conn.Uses() != c.uses[k] && e.conn.StillOpen() &&
+		c.byFrames(e.conn.User().Frames(), true) == mine
+}
 
 // verdict tells whether the connection counts. emptied tells that the default
 // transport's pool has been, so that what is left in one is another's.

@@ -1,6 +1,7 @@
 package leaktest
 
 import (
+	"maps"
 	"net"
 	"sync"
 
@@ -105,6 +106,30 @@ func (l *ledger) keys() map[key]bool {
 		keys[k] = true
 	}
 	return keys
+}
+
+// uses gives how many requests each connection was given that hooks told of.
+func (l *ledger) uses() map[key]uint64 {
+	l.Lock()
+	defer l.Unlock()
+	uses := map[key]uint64{}
+	for k, e := range l.conns {
+		uses[k] = e.conn.Uses()
+	}
+	return uses
+}
+
+// some tells whether f is true of a connection that hooks told of.
+func (l *ledger) some(f func(key, *entry) bool) bool {
+	l.Lock()
+	all := maps.Clone(l.conns)
+	l.Unlock()
+	for k, e := range all {
+		if f(k, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // sockets gives what is known of connections that are open, on a system that does

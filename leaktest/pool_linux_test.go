@@ -1,6 +1,7 @@
 package leaktest
 
 import (
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -122,5 +123,56 @@ func TestCheckBusyPool(t *testing.T) {
 	if len(r.errors) != 1 || !strings.Contains(r.errors[0], slow.Listener.Addr().String()) ||
 		!strings.Contains(r.errors[0], "its request is still under way") || len(r.logs) != 0 {
 		t.Errorf("told %q, logged %q", r.errors, r.logs)
+	}
+}
+
+// A connection of before is this test's once its request was given it: its body is told
+// of, and neither what is idle since nor what a request of another test has.
+func TestCheckOldPool(t *testing.T) {
+	around := &recorder{name: "TestAround"}
+	Check(around) // as of a test beside this one, or of Main
+	srv := serve(t, hello)
+	transport := &http.Transport{}
+	Watch(transport)
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	rightGet(t, client, srv.URL)
+
+	mine, other := &recorder{name: t.Name(), parallel: true}, &recorder{name: "TestOther", parallel: true}
+	Check(mine)
+	rightGet(t, client, srv.URL)
+	mine.end()
+	if len(mine.errors)+len(mine.logs) != 0 {
+		t.Errorf("an idle connection is told of: %q, logged %q", mine.errors, mine.logs)
+	}
+	resp, err := client.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Check(mine)
+	mine.end()
+	if len(mine.errors)+len(mine.logs) != 0 {
+		t.Errorf("a request from before is told of: %q, logged %q", mine.errors, mine.logs)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+
+	Check(mine)
+	Check(mine)
+	Check(other)
+	if resp, err = client.Get(srv.URL); err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	other.end()
+	mine.end()
+	if len(other.errors)+len(other.logs) != 0 {
+		t.Errorf("another test's: told %q, logged %q", other.errors, other.logs)
+	}
+	if len(mine.errors) != 1 || !strings.Contains(mine.errors[0], "the request at this line was given it last") || len(mine.logs) != 0 {
+		t.Errorf("told %q, logged %q", mine.errors, mine.logs)
+	}
+	if around.end(); len(around.errors)+len(around.logs) != 0 {
+		t.Errorf("told again: %q, logged %q", around.errors, around.logs)
 	}
 }
