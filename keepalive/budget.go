@@ -84,7 +84,7 @@ type BudgetExceeded struct {
 
 // Error gives the numbers.
 func (e *BudgetExceeded) Error() string {
-	s := fmt.Sprintf("wait for a local port to %s: %d of %d are taken (%d open, %d closed within the last minute, %d by others)",
+	s := fmt.Sprintf("wait for a local port to %s: %d of %d are taken (%d open, %d closed and resting, %d by others)",
 		e.Remote, e.Open+e.Resting+e.Others, e.Ports, e.Open, e.Resting, e.Others)
 	if e.Waited > 0 {
 		s += fmt.Sprintf(" after %v", e.Waited.Round(time.Millisecond))
@@ -92,7 +92,15 @@ func (e *BudgetExceeded) Error() string {
 	if e.Retry > 0 {
 		s += fmt.Sprintf("; the first comes back in %v", e.Retry.Round(time.Millisecond))
 	}
-	return s + fmt.Sprintf("; the ports sustain %.1f new connections a second: reuse connections, or close those that are open", e.PerSecond)
+	return s + fmt.Sprintf("; the ports sustain %s new connections a second: reuse connections, or close those that are open", perSecond(e.PerSecond))
+}
+
+// perSecond shows a rate, however small.
+func perSecond(rate float64) string {
+	if rate < 1 {
+		return fmt.Sprintf("%.2g", rate)
+	}
+	return fmt.Sprintf("%.1f", rate)
 }
 
 // Unwrap gives what ended the wait.

@@ -41,7 +41,7 @@ func TestBudgetExceeded(t *testing.T) {
 		math.Abs(full.PerSecond-2.0/60) > 1e-9 || full.Retry < 50*time.Second || full.Retry > time.Minute {
 		t.Errorf("%+v", full)
 	}
-	for _, words := range []string{remote.String(), "2 of 2 are taken (1 open, 1 closed", "comes back in", "0.0 new connections a second"} {
+	for _, words := range []string{remote.String(), "2 of 2 are taken (1 open, 1 closed and resting, 0 by others)", "comes back in", "0.033 new connections a second"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("%q does not say %q", err, words)
 		}
@@ -162,6 +162,10 @@ func TestOtherAddressTakesNothing(t *testing.T) {
 		held = c
 	}
 	a.won(held)
+	// The dial to the address that lost may be about to ask for its port still.
+	if err := a.take(somewhere); !errors.Is(err, context.Canceled) {
+		t.Errorf("a dial that is over takes a port: %v", err)
+	}
 	for key, want := range map[tupleKey]int{somewhere: 0, there: 1} {
 		if got := d.budget.tuples[key]; got.taken() != want {
 			t.Errorf("%s: %d ports taken, want %d", key.remote, got.taken(), want)

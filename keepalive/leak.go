@@ -75,17 +75,19 @@ type leakWatch struct {
 // ended is a connection that the peer has closed.
 type ended struct {
 	since  time.Time // at the latest
-	read   time.Time // when some of what had come in was seen to be read since
+	used   time.Time // when it was seen to be read, or written to, since
 	unread int       // bytes
+	acked  uint64    // bytes
 	state  string
 	told   bool
 }
 
 // idle is for how long nobody has done anything with it. A large body is read for longer
-// than the server needs to send and close.
+// than the server needs to send and close, and a peer that has said all it had to say may
+// read on (RFC 9293 section 3.6).
 func (e *ended) idle(now time.Time) time.Duration {
-	if e.read.After(e.since) {
-		return now.Sub(e.read)
+	if e.used.After(e.since) {
+		return now.Sub(e.used)
 	}
 	return now.Sub(e.since)
 }
@@ -175,10 +177,10 @@ func (w *leakWatch) ended(c *opened.Conn, now time.Time) (ended, bool) {
 	if since := now.Add(-l.Since); since.Before(e.since) {
 		e.since = since
 	}
-	if ok && l.Unread != e.unread {
-		e.read = now
+	if ok && (l.Unread != e.unread || l.Acked != e.acked) {
+		e.used = now
 	}
-	e.state, e.unread = l.State, l.Unread
+	e.state, e.unread, e.acked = l.State, l.Unread, l.Acked
 	return e, true
 }
 

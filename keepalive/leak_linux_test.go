@@ -160,6 +160,49 @@ func TestReadsOn(t *testing.T) {
 	}
 }
 
+// Who still sends, to a peer that has said all it had to say and reads on, does not leak;
+// who stops does.
+func TestWritesOn(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	read := make(chan int64, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			defer c.Close()
+			c.(*net.TCPConn).CloseWrite()
+			n, _ := io.Copy(io.Discard, c)
+			read <- n
+		}
+	}()
+	var c collected
+	o := c.options()
+	o.LeakPatience = 800 * time.Millisecond
+	conn, err := Dialer(o).Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var sent int64
+	for began := time.Now(); time.Since(began) < 3*o.LeakPatience; time.Sleep(10 * time.Millisecond) {
+		n, err := conn.Write([]byte("more"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent += int64(n)
+	}
+	if leaks := c.all(); len(leaks) != 0 {
+		t.Fatalf("%v", leaks)
+	}
+	// Acknowledgements hide when the FIN came: its age counts from the first look.
+	if leak := c.one(t); leak.Age < 4*o.LeakPatience-o.LeakPatience/4-10*time.Millisecond {
+		t.Errorf("%v after the FIN, want about %v", leak.Age, 4*o.LeakPatience)
+	}
+	conn.Close()
+	if got := <-read; got != sent {
+		t.Errorf("the peer read %d of %d bytes", got, sent)
+	}
+}
+
 // What a right program does is no leak: idle connections that the server closes, bodies
 // that are closed, a slow answer.
 func TestNoLeak(t *testing.T) {

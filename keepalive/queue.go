@@ -21,12 +21,17 @@ type attempt struct {
 
 	mu    sync.Mutex
 	ports map[tupleKey]*tuple
+	over  bool // one address has answered
 }
 
-// take takes a port for one address.
+// take takes a port for one address. The other of two may still come for one when the
+// dial is over: it would never give it back.
 func (a *attempt) take(key tupleKey) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over {
+		return context.Canceled
+	}
 	if a.ports[key] != nil {
 		return nil
 	}
@@ -61,6 +66,7 @@ func (a *attempt) lost() {
 func (a *attempt) won(c *opened.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.over = true
 	if len(a.ports) == 0 {
 		return
 	}

@@ -26,12 +26,16 @@ type Conn struct {
 
 	tcp  weak.Pointer[net.TCPConn]
 	user atomic.Pointer[Stack]
+	uses atomic.Uint64
 }
 
 // User is who made the HTTP request that was given the connection last, nil where that
 // was never told. A body that is left open holds the connection of its own request,
 // which an earlier one may have dialled.
 func (c *Conn) User() *Stack { return c.user.Load() }
+
+// Uses is how many requests were given the connection, as far as that was told.
+func (c *Conn) Uses() uint64 { return c.uses.Load() }
 
 // TCP gives the connection, nil where nothing refers to it any more. Do not keep it.
 func (c *Conn) TCP() *net.TCPConn { return c.tcp.Value() }
@@ -52,6 +56,10 @@ type Look struct {
 	// Unread is how many bytes of a CLOSE-WAIT have come in and were not read, without
 	// the FIN. 0 where the system does not tell.
 	Unread int
+
+	// Acked is how many bytes that this end of a CLOSE-WAIT has sent the peer has
+	// acknowledged. It only grows. 0 where the system does not tell.
+	Acked uint64
 }
 
 // Look asks the system.
@@ -124,6 +132,7 @@ func Use(conn net.Conn, by *Stack) {
 	known.RUnlock()
 	if c != nil {
 		c.user.Store(by)
+		c.uses.Add(1)
 	}
 }
 

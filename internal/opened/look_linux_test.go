@@ -32,6 +32,12 @@ func TestLook(t *testing.T) {
 	if l := conn.Look(); l.State != "CLOSE-WAIT" || l.Since > 10*time.Second || l.Unread != 7 {
 		t.Errorf("%+v", l)
 	}
+	was := conn.Look().Acked
+	c.Write([]byte("five!"))
+	until(t, "five bytes are acknowledged", func() bool { return conn.Look().Acked-was >= 5 })
+	if got := conn.Look().Acked - was; got != 5 {
+		t.Errorf("%d bytes are acknowledged, want 5", got)
+	}
 	c.CloseWrite()
 	if l := conn.Look(); l.State != ss() && l.State != "UNCONN" {
 		t.Errorf("%+v, ss %s", l, ss())

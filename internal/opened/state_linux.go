@@ -22,7 +22,7 @@ func State(n uint8) string {
 }
 
 // lookAt reads the state, the first byte of struct tcp_info, and of a CLOSE-WAIT
-// tcpi_last_ack_recv (include/uapi/linux/tcp.h) and SIOCINQ (tcp(7)).
+// tcpi_last_ack_recv and tcpi_bytes_acked (include/uapi/linux/tcp.h) and SIOCINQ (tcp(7)).
 func lookAt(fd uintptr) Look {
 	word, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -36,6 +36,7 @@ func lookAt(fd uintptr) Look {
 	}
 	if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 		l.Since = time.Duration(info.Last_ack_recv) * time.Millisecond
+		l.Acked = info.Bytes_acked
 	}
 	if n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil {
 		l.Unread = n
