@@ -201,6 +201,53 @@ func TestRootPeerIsGone(t *testing.T) {
 	}
 }
 
+// A peer whose program does not read acknowledges each probe of its closed window, and
+// UserTimeout ends that connection all the same. One that reads now and then is kept, and
+// without UserTimeout it may pause for as long as it likes.
+func TestClosedWindow(t *testing.T) {
+	const limit = time.Second
+	for _, test := range []struct {
+		name    string
+		timeout time.Duration
+		reads   bool
+		want    error
+	}{
+		{"it does not read", limit, false, syscall.ETIMEDOUT},
+		{"it reads", limit, true, os.ErrDeadlineExceeded},
+		{"no UserTimeout", -1, false, os.ErrDeadlineExceeded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := listen(t, "127.0.0.1:0")
+			conn, err := Dialer(Options{UserTimeout: test.timeout}).Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			peer, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			if test.reads {
+				// The window opens again when much of the buffer is free.
+				go func() {
+					for err := error(nil); err == nil; time.Sleep(limit / 5) {
+						_, err = io.CopyN(io.Discard, peer, 2<<20)
+					}
+				}()
+			}
+			conn.SetWriteDeadline(time.Now().Add(4 * limit))
+			for err == nil {
+				_, err = conn.Write(make([]byte, 1<<20))
+			}
+			if !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
 // drop has the namespace lose each packet to and from a port from now on.
 func drop(t testing.TB, port int) {
 	t.Helper()

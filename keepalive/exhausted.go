@@ -35,6 +35,8 @@ type PortsExhausted struct {
 	Tracked      bool // TrackLeaks is on
 
 	Err error // of package net
+
+	budgeted bool
 }
 
 const mostOwnLeaks = 10
@@ -91,11 +93,19 @@ func (e *PortsExhausted) advice() string {
 		}
 		return s
 	case timeWait > rest:
-		return "connections are opened and closed faster than ports come back: reuse connections, or set a Budget"
+		return "connections are opened and closed faster than ports come back: reuse connections" + e.budget()
 	case rest > 0:
-		return "they are open: bound the pool with MaxPerHost, or set a Budget"
+		return "they are open: bound the pool with MaxPerHost" + e.budget()
 	}
 	return "the range leaves none: look at net.ipv4.ip_local_port_range and ip_local_reserved_ports"
+}
+
+// budget is an advice to who has none.
+func (e *PortsExhausted) budget() string {
+	if e.budgeted {
+		return ""
+	}
+	return ", or set a Budget"
 }
 
 // Unwrap gives the error of package net.
@@ -136,7 +146,7 @@ func (d *TCPDialer) noPort(err error) (key tupleKey, t taken, ok bool) {
 func (d *TCPDialer) exhausted(err error, key tupleKey, t taken) *PortsExhausted {
 	e := &PortsExhausted{
 		Local: t.local, Remote: key.remote, Low: t.low, High: t.high, Reserved: t.reserved,
-		Taken: maps.Clone(t.states), Listening: t.listens, Tracked: d.leaks != nil, Err: err,
+		Taken: maps.Clone(t.states), Listening: t.listens, Tracked: d.leaks != nil, Err: err, budgeted: d.budget != nil,
 	}
 	e.OwnLeaks, e.OwnLeakCount = d.leaks.toward(key.remote, mostOwnLeaks)
 	return e

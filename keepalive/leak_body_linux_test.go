@@ -62,19 +62,18 @@ func TestLeakOfBody(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		secure bool
-		client func(Options) *http.Client
+		client func(Options, *tls.Config) *http.Client
 		knows  bool
 	}{
-		{"http by Transport", false, func(o Options) *http.Client { return &http.Client{Transport: Transport(o)} }, true},
-		{"http by Client", false, Client, true},
-		{"https by Client", true, Client, true},
-		{"https by Transport", true, func(o Options) *http.Client { return &http.Client{Transport: Transport(o)} }, false},
+		{"http by Transport", false, byTransport, true},
+		{"http by Client", false, func(o Options, _ *tls.Config) *http.Client { return Client(o) }, true},
+		{"https by RoundTripper", true, byRoundTripper, true},
+		{"https by Transport", true, byTransport, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, hangUp := server(t, test.secure)
 			var c collected
-			client := test.client(c.options())
-			trust(client, s)
+			client := test.client(c.options(), trust(s))
 			opens := func() {
 				resp, err := client.Get(s.URL)
 				if err != nil {
@@ -124,17 +123,25 @@ func contains(frames []runtime.Frame, function string) bool {
 	return false
 }
 
+func byTransport(o Options, trusts *tls.Config) *http.Client {
+	t := Transport(o)
+	t.TLSClientConfig = trusts
+	return &http.Client{Transport: t}
+}
+
+func byRoundTripper(o Options, trusts *tls.Config) *http.Client {
+	t := Transport(o)
+	t.TLSClientConfig = trusts
+	return &http.Client{Transport: RoundTripper(t)}
+}
+
 // trust has a client believe a test server, and speak HTTP/1.1, in which a body holds
 // its connection.
-func trust(client *http.Client, s *httptest.Server) {
+func trust(s *httptest.Server) *tls.Config {
 	if s.Certificate() == nil {
-		return
-	}
-	t, ok := client.Transport.(*http.Transport)
-	if !ok {
-		t = client.Transport.(*carrier).Transport
+		return nil
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	t.TLSClientConfig = &tls.Config{RootCAs: roots}
+	return &tls.Config{RootCAs: roots}
 }

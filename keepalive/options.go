@@ -26,7 +26,9 @@ type Options struct {
 	// Whole milliseconds. 0 is Idle + Count * Interval, so that both notice at the
 	// same time; below 0 it is not set. It is TCP_USER_TIMEOUT on Linux (RFC 5482),
 	// TCP_RXT_CONNDROPTIME on macOS and TCP_MAXRT on Windows, both in whole seconds;
-	// other systems have none.
+	// other systems have none, and Linux has none for Multipath TCP. On Linux it bounds
+	// too how long a peer may leave the data that waits for it unread, with its window
+	// closed, although its kernel answers: set it above the longest such pause.
 	UserTimeout time.Duration
 
 	// ConnectTimeout bounds a connect, name resolution included. 0 is 10 s: the kernel
@@ -59,7 +61,7 @@ type Options struct {
 	// sent. A server that takes the request and says nothing answers keepalive
 	// probes all the same, so that nothing else ends that wait but the request's
 	// context. 0 is no bound, as in net/http: how long an answer may take, the server
-	// knows. It is a timer for each request, which takes some 2 us.
+	// knows. It is a timer for each request, which takes 1 to 2 us.
 	ResponseTimeout time.Duration
 
 	// Budget, where it is not nil, holds dials back before the local ports to one
@@ -68,10 +70,11 @@ type Options struct {
 
 	// TrackLeaks remembers who opened each connection, and tells of those that stay
 	// behind in CLOSE-WAIT: the peer has closed and this program has not. It tells
-	// once for each, after LeakPatience (0 is 1 min) in which none of it was read, to Logger (nil is
-	// slog.Default()) at level Warn and to OnLeak, if that is set, from a
-	// goroutine of its own and one after the other. On systems other than Linux and
-	// macOS states cannot be read, and nothing is told.
+	// once for each, after LeakPatience (0 is 1 min) in which it was neither read nor
+	// written to, to Logger (nil is slog.Default()) at level Warn and to OnLeak, if that
+	// is set, from a goroutine of its own and one after the other. On systems other than
+	// Linux and macOS states cannot be read, and nothing is told; of Multipath TCP
+	// neither.
 	TrackLeaks   bool
 	LeakPatience time.Duration
 	OnLeak       func(Leak)
@@ -128,10 +131,13 @@ func (o *Options) validate() error {
 	for _, v := range [...]struct {
 		name string
 		d    time.Duration
-	}{{"ConnectTimeout", o.ConnectTimeout}, {"ServerIdle", o.ServerIdle}, {"ResponseTimeout", o.ResponseTimeout}, {"LeakPatience", o.LeakPatience}} {
+	}{{"ConnectTimeout", o.ConnectTimeout}, {"ServerIdle", o.ServerIdle}, {"LeakPatience", o.LeakPatience}} {
 		if v.d < 0 {
 			return fmt.Errorf("%s %v: expected 0 for the default, or more", v.name, v.d)
 		}
+	}
+	if o.ResponseTimeout < 0 {
+		return fmt.Errorf("ResponseTimeout %v: expected 0 for no bound, or more", o.ResponseTimeout)
 	}
 	for _, v := range [...]struct {
 		name string

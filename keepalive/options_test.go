@@ -50,7 +50,7 @@ func TestValidate(t *testing.T) {
 		"user timeout":                    {UserTimeout: 1500 * time.Microsecond},
 		"ConnectTimeout -1s":              {ConnectTimeout: -time.Second},
 		"ServerIdle -1s":                  {ServerIdle: -time.Second},
-		"ResponseTimeout -1s":             {ResponseTimeout: -time.Second},
+		"-1s: expected 0 for no bound":    {ResponseTimeout: -time.Second},
 		"LeakPatience -1s":                {LeakPatience: -time.Second},
 		"MaxIdlePerHost -1":               {MaxIdlePerHost: -1},
 		"MaxPerHost -2":                   {MaxPerHost: -2},

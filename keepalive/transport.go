@@ -42,8 +42,12 @@ func Client(o Options) *http.Client {
 	if !o.TrackLeaks {
 		return &http.Client{Transport: t}
 	}
-	return &http.Client{Transport: &carrier{t}}
+	return &http.Client{Transport: RoundTripper(t)}
 }
+
+// RoundTripper gives what Client has for its transport, of one whose TLSClientConfig or
+// Proxy was set: t is of Transport.
+func RoundTripper(t *http.Transport) http.RoundTripper { return &carrier{t} }
 
 // carrier tells the transport who made each request.
 type carrier struct{ *http.Transport }

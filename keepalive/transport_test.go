@@ -119,12 +119,11 @@ func TestHTTP2(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
-	for _, client := range []*http.Client{{Transport: Transport(Options{})}, {Transport: Transport(Options{TrackLeaks: true})}, Client(Options{TrackLeaks: true})} {
-		tr, ok := client.Transport.(*http.Transport)
-		if !ok {
-			tr = client.Transport.(*carrier).Transport
-		}
+	plain, tracking, carrying := Transport(Options{}), Transport(Options{TrackLeaks: true}), Transport(Options{TrackLeaks: true})
+	for _, tr := range []*http.Transport{plain, tracking, carrying} {
 		tr.TLSClientConfig = &tls.Config{RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	}
+	for _, client := range []*http.Client{{Transport: plain}, {Transport: tracking}, {Transport: RoundTripper(carrying)}} {
 		for range 2 {
 			resp, err := client.Get(s.URL)
 			if err != nil {
