@@ -89,7 +89,7 @@ func fixNode() Topic {
 			Para("With fetch(): read the body, or call `await response.body?.cancel()`."),
 			List{
 				"`keepAliveMsecs` is the idle time of TCP keepalive, 1 s by default. Node fixes the interval at 1 s and the number of probes at 10.",
-				"`timeout` of the agent closes what is idle for so long. Only with it the agent also heeds what a server announces (`Keep-Alive: timeout=`): it closes a second before that. Where the server closes first, the agent notices at once: it reads its idle sockets.",
+				"`timeout` of the agent closes what is idle for so long. Only with it the agent also heeds what a server announces (`Keep-Alive: timeout=`): it closes a second before that, and releases before the end of 2024 at that moment. Where the server closes first, the agent notices at once: it reads its idle sockets.",
 				"TCP_NODELAY is on for http. fetch() sets keepalive with 60 s idle.",
 			},
 			Heading("servers"),

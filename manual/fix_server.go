@@ -54,7 +54,7 @@ func fixApache() Topic {
 			Code{Lang: "apache", Text: apacheCure},
 			List{
 				"`KeepAliveTimeout` must be above the idle limit of what stands before it: 60 s in many balancers.",
-				"`MaxKeepAliveRequests` closes after so many requests, 100 by default: behind a balancer each close costs a port for the length of TIME-WAIT. 0 is no limit.",
+				"`MaxKeepAliveRequests` closes after so many requests, 100 by default (2.4 answers one more): behind a balancer each close costs a new connection, and where Apache closes first a TIME-WAIT here. 0 is no limit.",
 				"Apache sets SO_KEEPALIVE for its clients by itself, with the kernel's times: two hours (net.ipv4.tcp_keepalive_time).",
 				"As a proxy it is a client too. `keepalive=On` sets SO_KEEPALIVE toward the backend, again with the kernel's times.",
 				"`ttl` is for how many seconds an idle connection to the backend may be used again. It must be below the backend's idle limit. Apache looks at it when it needs a connection and not by a clock: until then one that the backend closed stays in CLOSE-WAIT. With prefork `ttl` does nothing.",

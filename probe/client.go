@@ -18,7 +18,7 @@ type Client struct {
 var Clients = [...]Client{
 	{"Ruby Net::HTTP", 2 * time.Second, false, 0, 0, "docs.ruby-lang.org, Net::HTTP#keep_alive_timeout"},
 	{"Node.js fetch (undici)", 4 * time.Second, true, 10 * time.Minute, 2 * time.Second, "undici, docs/api/Client.md, keepAliveTimeout, keepAliveMaxTimeout, keepAliveTimeoutThreshold"},
-	{"Node.js http.globalAgent", 5 * time.Second, true, 0, time.Second, "nodejs.org, http.globalAgent (since 19), agentKeepAliveTimeoutBuffer (22.20 and 24.7; older ones take nothing off)"},
+	{"Node.js http.globalAgent", 5 * time.Second, true, 0, time.Second, "nodejs.org, http.globalAgent (since 19), agentKeepAliveTimeoutBuffer (an option since 22.20 and 24.7, a fixed second before; none in releases before the end of 2024)"},
 	{"Python httpx", 5 * time.Second, false, 0, 0, "python-httpx.org, Resource Limits, keepalive_expiry"},
 	{"Python aiohttp", 15 * time.Second, false, 0, 0, "aiohttp, connector.py, keepalive_timeout"},
 	{"Java HttpClient", 30 * time.Second, false, 0, 0, "openjdk, java.net.http module, jdk.httpclient.keepalive.timeout (1200 s before JDK 20)"},
@@ -60,6 +60,8 @@ func (h *HTTP) Fits(idle time.Duration) Fit {
 		return FitOK // nothing is kept
 	case !ok:
 		return FitUnknown
+	case k.Found() && !k.AtOnce && !h.asked() && idle > 0 && idle < k.Ended:
+		return FitUnknown // no request showed whether it was kept so long
 	case k.Found() && !k.AtOnce && (idle == 0 || idle > h.ClientAtMost()):
 		return FitTooLong
 	case idle > 0 && idle <= h.ClientAtMost():

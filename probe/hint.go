@@ -8,11 +8,11 @@ import (
 
 // Hint is what a server announces in a Keep-Alive header (RFC 2068, section 19.7.1;
 // draft-thomson-hybi-http-timeout): after which idle time it may end the
-// connection, and after how many more requests.
+// connection, and after how many requests.
 type Hint struct {
 	Text    string // the header, "" for none
 	Timeout time.Duration
-	Max     int // requests that are still allowed
+	Max     int // requests that are allowed: Apache means after this one, Node in all
 
 	HasTimeout, HasMax bool
 }

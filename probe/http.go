@@ -2,6 +2,7 @@ package probe
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -93,6 +94,11 @@ func (k *Kept) Closed() (within time.Duration, asked, ok bool) {
 // from here.
 func (k *Kept) idle() time.Duration {
 	return k.Ended - k.Exchanges[len(k.Exchanges)-1].Done
+}
+
+// asked tells whether a request was made on a connection that had been idle.
+func (h *HTTP) asked() bool {
+	return slices.ContainsFunc(h.Kept, func(k Kept) bool { return len(k.Exchanges) > 1 })
 }
 
 // Requests is how many requests one connection was given.

@@ -9,19 +9,27 @@ import (
 	"github.com/tcpvet/tcpvet/vet"
 )
 
+// tooShort is an idle time within which few clients come to use a connection again.
+const tooShort = time.Second
+
 // advice says which side should be longer, and who is not.
 func (h *HTTP) advice(k *Keeping, ok bool) []string {
+	if h.Answer.Close && h.ClientIdle > 0 {
+		return []string{fmt.Sprintf("A client with an idle limit of %s does no harm: it has no connection to keep.", Spell(h.ClientIdle))}
+	}
 	if h.Answer.Close || !ok {
 		return nil
 	}
 	var text []string
 	most := h.ClientAtMost()
 	switch {
+	case most > 0 && k.How == BySilence && !k.AtOnce:
+		text = append(text, fmt.Sprintf("A client should give up a connection that was idle for %s, or sooner. One that waits longer may send a request on a connection that is lost, and wait in vain for the answer.", Spell(most)))
 	case most > 0 && k.Found() && !k.AtOnce:
 		text = append(text, fmt.Sprintf("The server should be the more patient side: a client should give up a connection that was idle for %s, or sooner. One that waits longer may send a request while the server ends the connection: an error, or a 502 behind a balancer.", Spell(most)))
 	case most > 0:
 		text = append(text, fmt.Sprintf("A client is on the safe side that gives up a connection which was idle for %s, or sooner.", Spell(most)))
-	case k.Found() && !k.AtOnce:
+	case k.Found() && !k.AtOnce && (h.asked() || k.Ended < tooShort):
 		text = append(text, "That is too short for a client to use an idle connection again: a request may cross the end of its connection.")
 	}
 	if idle := h.ClientIdle; idle > 0 {
@@ -55,9 +63,10 @@ func (h *HTTP) usual(k *Keeping) []string {
 		} else {
 			name += " without a limit"
 		}
-		if h.Fits(c.Of(h)) == FitOK {
+		switch h.Fits(c.Of(h)) {
+		case FitOK:
 			fit = append(fit, name)
-		} else {
+		case FitTooLong:
 			long = append(long, name)
 		}
 	}
@@ -89,6 +98,9 @@ func (h *HTTP) Unknown() []string {
 		out = append(out, "whether the server, or something on the way, forgot the connection, or the server only answered late: tcpvet probe idle looks at the way")
 	case k.How == ByRST:
 		out = append(out, "whether the RST is the server's, or of something on the way: tcpvet probe idle looks at the way")
+	}
+	if k.Ended >= tooShort && !k.AtOnce && !h.Answer.Close && !h.asked() {
+		out = append(out, "how long a client may leave a connection idle: none was asked before the end; measure again, and where connections could not be used, with fewer --connections")
 	}
 	if k.OnlyAsked && k.Found() {
 		out = append(out, "where in between the limit lies: only requests showed it, and more --connections lie closer together")

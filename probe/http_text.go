@@ -88,6 +88,10 @@ func (h *HTTP) kept(k *Keeping) []string {
 	case !k.Found():
 		say("Idle connections were kept all the time: a request after %s was still answered. The limit, if there is one, is longer.", survived)
 		return text
+	case k.How == BySilence && k.Survived == 0:
+		say("An idle connection is lost within %s: a request was no more answered, and nothing told of the end.", ended)
+	case k.OnlyAsked && k.Survived == 0:
+		say("An idle connection is closed within %s: a request was answered by %s, and nothing had told of the end before.", ended, endingText(k.How, k.Status))
 	case k.How == BySilence:
 		say("An idle connection is lost after more than %s and less than %s: after the one a request was still answered, after the other no more, and nothing told of the end.", survived, ended)
 	case k.OnlyAsked:
@@ -168,7 +172,7 @@ func (h *HTTP) requests() []string {
 	r := &h.Requests
 	max := ""
 	if h.Answer.Hint.HasMax {
-		max = fmt.Sprintf(" It announces %s more after the first answer.", vet.Count(h.Answer.Hint.Max))
+		max = fmt.Sprintf(" Its first answer announces max=%d.", h.Answer.Hint.Max)
 	}
 	n, limited := r.Limit()
 	switch {

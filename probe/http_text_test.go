@@ -22,14 +22,20 @@ func TestHTTPText(t *testing.T) {
 			[]string{"announces"}, []string{"a balancer in front"}},
 		{"enclosed badly", limited(2*time.Second, 5005*ms), []string{"kept for 2 s to 5.01 s:"}, []string{"about"}, nil},
 		{"none was asked before", &HTTP{Kept: []Kept{ends(0, 45*ms, ByRST)}}, []string{"An idle connection is closed within 50 ms, by RST.", "too short for a client to use an idle connection again"}, []string{"kept for"}, []string{"whether the RST is the server's"}},
+		{"none was asked long before", &HTTP{ClientIdle: time.Second, Kept: []Kept{ends(0, 4005*ms, ByFIN)}},
+			[]string{"An idle connection is closed within 4.01 s, by FIN.", "Whether a client with an idle limit of 1 s fits cannot be told.", "too patient for it: Node.js http.globalAgent 5 s, Python httpx 5 s,", "and urllib3 without a limit."},
+			[]string{"too short", "These fit", "Ruby Net::HTTP", "undici"}, []string{"how long a client may leave a connection idle: none was asked before the end; measure again"}},
+		{"none answered that was asked", &HTTP{Kept: []Kept{refused(0, 2*time.Second, ByFIN)}}, []string{"An idle connection is closed within 2.02 s: a request was answered by FIN, and nothing had told", "too short for a client to use an idle connection again", "Ruby Net::HTTP 2 s"}, []string{"These fit", "0 ms", "still answered"}, nil},
+		{"none answered at all", &HTTP{Kept: []Kept{refused(0, 2*time.Second, BySilence)}}, []string{"An idle connection is lost within 2.01 s: a request was no more answered, and nothing told"}, []string{"0 ms", "still answered"}, nil},
 		{"beyond", &HTTP{Most: time.Minute, Kept: []Kept{asked(0, time.Minute)}}, []string{"Idle connections were kept all the time: a request after 60 s was still answered. The limit, if there is one, is longer.", "which was idle for 59 s"}, []string{"too patient", "more patient side"}, []string{"a limit above 60 s: --most"}},
 		{"broken off", &HTTP{Stopped: true, Most: time.Minute, Kept: []Kept{asked(0, 8*time.Second)}}, []string{"Broken off: by then no idle connection had been closed, and a request after 8 s was still answered."}, nil, []string{"broken off"}},
 		{"broken off at once", &HTTP{Stopped: true, Kept: []Kept{ends(0, 0, StillOpen)}}, []string{"could not be measured: it was broken off too early."}, nil, nil},
 		{"HTTP/1.0", &HTTP{Answer: Reply{Protocol: "HTTP/1.0", Close: true}, Kept: []Kept{ends(0, 15*ms, ByFIN)}}, []string{"keeps no connection open: it answers in HTTP/1.0, and without \"Connection: keep-alive\"; it ended it within 10 ms, by FIN."}, []string{"patient"}, nil},
+		{"closed, and a client", &HTTP{Answer: Reply{Protocol: "HTTP/1.1", Close: true}, ClientIdle: 3 * time.Second, Kept: []Kept{ends(0, 15*ms, ByFIN)}}, []string{"A client with an idle limit of 3 s does no harm: it has no connection to keep."}, []string{"fit"}, nil},
 		{"close, and yet open", &HTTP{Answer: Reply{Protocol: "HTTP/1.1", Close: true}, Kept: []Kept{ends(0, 0, StillOpen)}}, []string{"\"Connection: close\"", "and yet it was still open some time later."}, nil, nil},
 		{"an answer", with(five(), func(h *HTTP) { h.Kept[1].How, h.Kept[1].Status = ByAnswer, 408 }), []string{"by an answer that nobody asked for (status 408)."}, nil, nil},
 		{"a reason", with(five(), func(h *HTTP) { h.Kept[1].How, h.Kept[1].Code = ByGoAway, "ENHANCE_YOUR_CALM" }), []string{"by GOAWAY of HTTP/2, then FIN.", "Its GOAWAY gives ENHANCE_YOUR_CALM as the reason."}, nil, nil},
-		{"silence", &HTTP{Kept: []Kept{asked(0, time.Second), refused(0, 2*time.Second, BySilence)}}, []string{"is lost after more than 1 s and less than 2.01 s", "nothing told of the end"}, []string{"the server had ended"}, []string{"something on the way, forgot", "more --connections"}},
+		{"silence", &HTTP{Kept: []Kept{asked(0, time.Second), refused(0, 2*time.Second, BySilence)}}, []string{"is lost after more than 1 s and less than 2.01 s", "nothing told of the end", "A client should give up a connection that was idle for 500 ms, or sooner. One that waits longer may send a request on a connection that is lost"}, []string{"the server had ended", "more patient side", "a 502"}, []string{"something on the way, forgot", "more --connections"}},
 		{"only asked", &HTTP{Kept: []Kept{asked(0, time.Second), refused(0, 2*time.Second, ByRST)}}, []string{"kept for more than 1 s and less than 2.02 s", "answered by RST, and nothing had told"}, nil, []string{"whether the RST is the server's", "more --connections"}},
 		{"at once", atOnceEnded(), []string{"ended at the same moment: their age was not why", "Measure again", "on the safe side that gives up a connection which was idle for 200 ms"}, []string{"another was kept", "too patient", "more patient side"}, nil},
 		{"different", &HTTP{Kept: []Kept{ends(0, 1010*ms, ByFIN), asked(0, 900*ms), asked(0, 3*time.Second)}}, []string{"Not every connection: another was kept for 3 s"}, nil, nil},
@@ -46,7 +52,7 @@ func TestHTTPText(t *testing.T) {
 		{"requests by chance", with(five(), func(h *HTTP) { h.Requests = Requests{Most: 9, Answered: 3, How: ByFIN, Again: 5} }), []string{"One connection was ended after 3 requests, another after 5: not by their number alone."}, nil, nil},
 		{"more requests", with(five(), func(h *HTTP) {
 			h.Requests, h.Answer.Hint = Requests{Most: 1100, Answered: 1100}, ParseHint("max=4999")
-		}), []string{"A connection is given more than 1,100 requests, one after the other. It announces 4,999 more after the first answer."}, nil, nil},
+		}), []string{"A connection is given more than 1,100 requests, one after the other. Its first answer announces max=4999."}, nil, nil},
 		{"requests broken off", with(five(), func(h *HTTP) { h.Requests = Requests{Most: 9, Answered: 3, Why: "the time of --most was over"} }), []string{"A connection was given 3 requests; then counting broke off: the time of --most was over."}, nil, nil},
 		{"others", with(five(), func(h *HTTP) { h.Requests = Requests{Most: 9, Answered: 9, Others: 2} }), []string{"2 answers had another status"}, nil, nil},
 		{"a redirect", with(five(), func(h *HTTP) { h.Answer.Status, h.Answer.Location = 301, "https://shop/\x1b[2J" }), []string{"a redirect to https://shop/?[2J, which was not followed"}, nil, nil},
@@ -77,6 +83,9 @@ func TestHTTPText(t *testing.T) {
 			if !strings.Contains(open, word) {
 				t.Errorf("%s: cannot tell %q\nlacks %q", test.name, open, word)
 			}
+		}
+		if strings.Contains(text, "too short") && strings.Contains(open, "none was asked") {
+			t.Errorf("%s: %q\nand cannot tell %q", test.name, text, open)
 		}
 	}
 }

@@ -85,6 +85,10 @@ func (i *Idle) Path() (limit Limit, how Fate, ok bool) {
 	if t := i.firstLost(); t != nil {
 		limit.Ended, how = t.Silence.High, t.Fate
 	}
+	// A probe may cross the RST that ends the others unasked.
+	if how == ResetAsked && slices.ContainsFunc(i.Trials, func(t Trial) bool { return t.Fate == ResetIdle && t.Silence.Low <= limit.Ended }) {
+		how = ResetIdle
+	}
 	for _, t := range i.Trials {
 		if t.Fate == Answered && (limit.Ended == 0 || t.Silence.Low < limit.Ended) {
 			limit.Survived = max(limit.Survived, t.Silence.Low)
@@ -133,6 +137,11 @@ func (i *Idle) gone() bool {
 	return first >= 0 && !slices.ContainsFunc(i.Trials, func(t Trial) bool { return t.Fate == Answered && t.At > first })
 }
 
+// answered tells whether any connection was.
+func (i *Idle) answered() bool {
+	return slices.ContainsFunc(i.Trials, func(t Trial) bool { return t.Fate == Answered })
+}
+
 // against gives the connections that were known after a longer silence than one that
 // was not.
 func (i *Idle) against() (out []Trial) {
@@ -170,6 +179,13 @@ func (i *Idle) Kept() (silence time.Duration, ok bool) {
 		}
 	}
 	return silence, ok
+}
+
+// ownBreaks tells that nothing was lost, and no connection was silent for longer than
+// the peer's own segments let it.
+func (i *Idle) ownBreaks(path Limit) bool {
+	silence, ok := i.Kept()
+	return ok && path.Ended == 0 && path.Survived <= silence
 }
 
 // Measured tells whether anything was.

@@ -62,6 +62,10 @@ func TestIdle(t *testing.T) {
 			path: Limit{100 * s, 240*s + 50*ms}, how: ResetAsked, ok: true, says: "is answered by RST", doubts: "who sent the RST", idle: 50 * s},
 		{name: "reset unasked", fresh: &yes, trials: lay(after(Answered, 100*s), after(ResetIdle, 240*s)),
 			path: Limit{100 * s, 240*s + 50*ms}, how: ResetIdle, ok: true, says: "is ended by an RST", idle: 50 * s},
+		{name: "reset unasked, and one as it was asked", fresh: &yes, trials: lay(after(Answered, 100*s), after(ResetAsked, 240*s), after(ResetIdle, 240*s+40*ms)),
+			path: Limit{100 * s, 240*s + 50*ms}, how: ResetIdle, ok: true, says: "is ended by an RST", idle: 50 * s},
+		{name: "reset, and later one unasked", fresh: &yes, trials: lay(after(Answered, 100*s), after(ResetAsked, 240*s), after(ResetIdle, 241*s)),
+			path: Limit{100 * s, 240*s + 50*ms}, how: ResetAsked, ok: true, says: "is answered by RST", idle: 50 * s},
 		{name: "the shortest is lost", fresh: &yes, trials: lay(after(Silent, s), after(Silent, 2*s)),
 			path: Limit{0, s + 50*ms}, how: Silent, ok: true, says: "silent for 1.1 s or less"},
 		{name: "too short for keepalive", fresh: &yes, trials: lay(after(Answered, 1900*ms), after(Silent, 2*s)),
@@ -81,7 +85,15 @@ func TestIdle(t *testing.T) {
 		{name: "ended too early", trials: lay(after(Answered, 20*s), after(Silent, 40*s)),
 			path: Limit{20 * s, 40*s + 50*ms}, how: Silent, says: "ended before it was seen whether a new one is answered"},
 		{name: "the server probes", trials: lay(broken(after(Answered, 15*s), 23), after(Answered, 10*s)),
-			path: Limit{15 * s, 0}, ok: true, says: "was silent for longer than 15 s", doubts: "the server's own segments break it", idle: 7 * s},
+			path: Limit{15 * s, 0}, ok: true, says: "was silent for longer than 15 s", doubts: "the server's own segments break it"},
+		{name: "the server probes some", trials: lay(broken(after(Answered, 15*s), 1), after(Answered, 100*s)),
+			path: Limit{100 * s, 0}, ok: true, says: "was silent for longer than 15 s", doubts: "give --most more than 6m", idle: 50 * s},
+		{name: "the server probes, and the path is shorter", fresh: &yes, trials: lay(broken(after(Answered, 15*s), 1), after(Silent, 16*s)),
+			path: Limit{15 * s, 16*s + 50*ms}, how: Silent, ok: true, says: "this end takes it for open", doubts: "whether a middlebox drops", idle: 7 * s},
+		{name: "each is reset", fresh: &no, trials: lay(after(ResetIdle, s), after(ResetIdle, 2*s)),
+			path: Limit{0, s + 50*ms}, how: ResetIdle, says: "Every connection was ended by RST, even after 1 s, and a new one was not answered either", doubts: "tcpvet probe keepalive db:5432"},
+		{name: "nothing is ever answered", fresh: &no, trials: lay(after(Silent, s), after(Silent, 2*s)),
+			path: Limit{0, s + 50*ms}, how: Silent, says: "not even after 1 s, and a new one was not answered either: keepalive probes get no answer there, or", doubts: "tcpvet probe keepalive db:5432"},
 	} {
 		i := Idle{Target: "db:5432", Remote: netip.MustParseAddrPort("10.0.3.9:5432"), Most: 360 * s, Fresh: test.fresh, Trials: test.trials, Heard: test.heard, Failed: test.failed, Why: "too many open files", Interrupted: test.interrupted}
 		path, how, ok := i.Path()
@@ -97,6 +109,12 @@ func TestIdle(t *testing.T) {
 		}
 		if !slices.ContainsFunc(append(r.Unknown, ""), func(u string) bool { return strings.Contains(u, test.doubts) }) {
 			t.Errorf("%s: %q is not in\n%s", test.name, test.doubts, strings.Join(r.Unknown, "\n"))
+		}
+		if !ok && slices.ContainsFunc(r.Unknown, func(u string) bool { return strings.Contains(u, "the server sends first") }) {
+			t.Errorf("%s: it speaks of a silence that was not survived: %q", test.name, r.Unknown)
+		}
+		if test.name == "the server probes" && slices.ContainsFunc(r.Unknown, func(u string) bool { return strings.Contains(u, "--most") }) {
+			t.Errorf("%s: more of --most would not help: %q", test.name, r.Unknown)
 		}
 		if got := r.Keepalive; (got == nil) != (test.idle == 0) || got != nil && got.Idle != test.idle {
 			t.Errorf("%s: keepalive %+v, want idle %v", test.name, got, test.idle)

@@ -38,6 +38,12 @@ func (i *Idle) Read() Reading {
 	case i.leastLost() > 0 && i.Fresh == nil:
 		r.say("Connections were lost after %s of silence. The measurement was ended before it was seen whether a new one is answered.", vet.Duration(i.leastLost()))
 		r.doubt("whether it is the silence that does it: let it run to its end")
+	case i.gone() && !i.answered() && i.firstLost().Fate != Silent:
+		r.say("Every connection was ended by RST, even after %s, and a new one was not answered either: it is not silence that ends them.", vet.Duration(i.leastLost()))
+		r.doubt("whether idle connections are forgotten: none was open for long enough; see first whether it answers at all: tcpvet probe keepalive %s", vet.Quote(i.Target))
+	case i.gone() && !i.answered():
+		r.say("No connection was known any more, not even after %s, and a new one was not answered either: keepalive probes get no answer there, or the server, or the way to it, went away meanwhile.", vet.Duration(i.leastLost()))
+		r.doubt("whether idle connections are forgotten: nothing was answered, whatever its silence; see first whether it answers at all: tcpvet probe keepalive %s", vet.Quote(i.Target))
 	case i.gone():
 		r.say("Connections were lost after %s, and a new one was not answered either: the server, or the way to it, went away meanwhile.", vet.Duration(i.leastLost()))
 		r.doubt("whether idle connections are forgotten: everything was lost, whatever its silence; measure again once the server answers: tcpvet why %s", vet.Quote(i.Target))
@@ -73,7 +79,7 @@ func (i *Idle) readLimit(r *Reading, path Limit, how Fate) {
 	}
 	switch how {
 	case Silent:
-		r.say("A connection to %s is forgotten once it was silent for %s: what is sent then gets no answer, and both ends take it for open.", i.Remote, between)
+		r.say("A connection to %s is forgotten once it was silent for %s: what is sent then gets no answer, and this end takes it for open.", i.Remote, between)
 	case ResetAsked:
 		r.say("A connection to %s is forgotten once it was silent for %s: what is sent then is answered by RST.", i.Remote, between)
 	case ResetIdle:
@@ -113,7 +119,7 @@ func (i *Idle) readBroken(r *Reading) {
 
 func (i *Idle) advise(r *Reading, path Limit) {
 	t, ok := KeepaliveWithin(path.Survived)
-	if i.Loopback || !ok {
+	if i.Loopback || !ok || i.ownBreaks(path) {
 		return
 	}
 	r.Keepalive = &t
@@ -148,7 +154,7 @@ func (i *Idle) doubts(r *Reading, path Limit, how Fate, ok, closes bool) {
 	case i.Loopback:
 		r.doubt("anything of a way: the connections did not leave this host")
 		return
-	case i.Interrupted:
+	case i.Interrupted || i.ownBreaks(path):
 	case ok && path.Ended == 0 && closes:
 		r.doubt("what the way does to a longer silence: the server closes first")
 	case ok && path.Ended == 0:
@@ -160,6 +166,9 @@ func (i *Idle) doubts(r *Reading, path Limit, how Fate, ok, closes bool) {
 		} else {
 			r.doubt("who sent the RST: a middlebox does so in the server's name, and a server's host that knows no such connection alike")
 		}
+	}
+	if !ok {
+		return
 	}
 	r.doubt("whether what the server sends first would arrive after such a silence: only this side asked, and a firewall that takes up a connection again in its middle (Linux does, by nf_conntrack_tcp_loose) shows no limit here")
 }

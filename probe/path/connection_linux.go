@@ -49,7 +49,7 @@ func (k *mark) before(end moment) moment {
 type connection struct {
 	tcp    *net.TCPConn
 	raw    syscall.RawConn
-	remote netip.AddrPort
+	remote netip.AddrPort // that answered: 127.0.0.1 where 0.0.0.0 was asked for
 	local  netip.AddrPort
 
 	opened  moment
@@ -74,7 +74,7 @@ type connection struct {
 func open(ctx context.Context, remote netip.AddrPort, timeout time.Duration) (*connection, error) {
 	d := net.Dialer{Timeout: timeout, KeepAlive: -1}
 	d.SetMultipathTCP(false)
-	c := &connection{remote: remote, opened: moment{after: time.Now()}}
+	c := &connection{opened: moment{after: time.Now()}}
 	nc, err := d.DialContext(ctx, "tcp", remote.String())
 	if err != nil {
 		return nil, err
@@ -88,10 +88,14 @@ func open(ctx context.Context, remote netip.AddrPort, timeout time.Duration) (*c
 		nc.Close()
 		return nil, fmt.Errorf("turn keepalive off: %w", err)
 	}
-	c.local = nc.LocalAddr().(*net.TCPAddr).AddrPort()
-	c.local = netip.AddrPortFrom(c.local.Addr().Unmap(), c.local.Port())
+	c.local, c.remote = endpoint(nc.LocalAddr()), endpoint(nc.RemoteAddr())
 	c.crossed.last, c.said.last, c.seen = c.opened, c.opened, c.opened.by
 	return c, c.look()
+}
+
+func endpoint(a net.Addr) netip.AddrPort {
+	at := a.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // set sets an option.

@@ -118,7 +118,7 @@ func reach(ctx context.Context, o Options) (c *connection, remote netip.AddrPort
 	for _, addr := range addrs {
 		remote = netip.AddrPortFrom(addr, o.Port)
 		if c, err = open(ctx, remote, o.Timeout); err == nil {
-			return c, remote, nil
+			return c, c.remote, nil
 		}
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {

@@ -98,7 +98,7 @@ func TestRootIdle(t *testing.T) {
 	kerneltest.Root(t)
 	t.Parallel()
 	checkAll(t, []found{
-		{play: "drop", path: limit, how: probe.Silent, says: []string{"gets no answer, and both ends take it for open"}},
+		{play: "drop", path: limit, how: probe.Silent, says: []string{"gets no answer, and this end takes it for open"}},
 		{play: "reset", path: limit, how: probe.ResetAsked, says: []string{"is answered by RST", "who sent the RST"}, narrowed: true},
 		{play: "drop after 5 s", path: 5 * time.Second, how: probe.Silent},
 		{play: "reset after 5 s", path: 5 * time.Second, how: probe.ResetAsked},

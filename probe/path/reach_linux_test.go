@@ -35,6 +35,22 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// What is told, and advised for, is the address that a connection went to.
+func TestUnspecified(t *testing.T) {
+	for asked, went := range map[string]string{"0.0.0.0": "127.0.0.1", "::ffff:127.0.0.1": "127.0.0.1"} {
+		o := listen(t, func(c *net.TCPConn) {})
+		o.Host, o.Steps = asked, []time.Duration{Least}
+		a, err := Answers(t.Context(), o)
+		if err != nil || a.Remote.Addr().String() != went || !a.Loopback {
+			t.Errorf("%s: %+v, %v; want %s", asked, a, err, went)
+		}
+		i, err := Idle(t.Context(), o)
+		if err != nil || i.Remote.Addr().String() != went || !i.Loopback {
+			t.Errorf("%s: %+v, %v; want %s", asked, i, err, went)
+		}
+	}
+}
+
 // A connection on which what was to be sent could not be is closed.
 func TestNothingWritten(t *testing.T) {
 	o := listen(t, func(c *net.TCPConn) {

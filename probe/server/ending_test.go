@@ -65,6 +65,10 @@ func TestEndings(t *testing.T) {
 			_, _ = c.Write([]byte("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 		}, probe.ByAnswer, 408, false},
 		{"bytes", func(c *net.TCPConn, _ *bufio.Reader) { _, _ = c.Write([]byte("bye\r\n")) }, probe.ByBytes, 0, false},
+		{"a part of an answer, and no end", func(c *net.TCPConn, in *bufio.Reader) {
+			_, _ = c.Write([]byte("HTTP/1.1 408 "))
+			_, _ = io.Copy(io.Discard, in)
+		}, probe.ByBytes, 0, false},
 		{"FIN in place of an answer", func(c *net.TCPConn, in *bufio.Reader) {
 			_, _ = in.ReadString('\n')
 			for in.Buffered() > 0 { // with bytes that are not read it would be an RST

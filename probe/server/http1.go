@@ -149,10 +149,11 @@ func (h *http1) wait() (*ended, error) {
 		return nil, err
 	}
 	// An answer that nobody asked for. Its end follows, or does not matter: the
-	// connection cannot be used.
+	// connection cannot be used from its first byte on.
+	at := time.Now()
 	_ = h.conn.SetReadDeadline(time.Now().Add(time.Second))
 	if r, err := http.ReadResponse(h.in, h.asked); err == nil {
-		return &ended{how: probe.ByAnswer, status: r.StatusCode}, nil
+		return &ended{how: probe.ByAnswer, at: at, status: r.StatusCode}, nil
 	}
-	return &ended{how: probe.ByBytes}, nil
+	return &ended{how: probe.ByBytes, at: at}, nil
 }

@@ -105,6 +105,9 @@ func (m *Measurement) watch(ctx context.Context, i *idler) {
 		now := time.Now()
 		switch {
 		case end != nil:
+			if !end.at.IsZero() {
+				now = end.at
+			}
 			m.ended(i, end, now)
 			return
 		case !isTimeout(err):

@@ -33,9 +33,10 @@ type speaker interface {
 // ended is the end of a connection.
 type ended struct {
 	how    probe.Ending
-	status int    // with ByAnswer
-	lastID uint32 // with ByGoAway
-	code   string // with ByGoAway
+	at     time.Time // when it began, zero for when it was found
+	status int       // with ByAnswer
+	lastID uint32    // with ByGoAway
+	code   string    // with ByGoAway
 }
 
 func (e *ended) Error() string { return "the connection was ended by " + e.how.String() }
