@@ -152,17 +152,25 @@ func TestKeepaliveWithin(t *testing.T) {
 // Nothing is advised for a way that was not used, and the commands are whole.
 func TestIdleRemedies(t *testing.T) {
 	i := Idle{Target: "db:5432", Remote: netip.MustParseAddrPort("[2001:db8::9]:5432"), Most: time.Minute, Trials: lay(after(Answered, 60*time.Second))}
-	var commands []string
-	for _, r := range i.Read().Remedies {
-		commands = append(commands, r.Command())
-	}
 	want := []string{
 		"tcpvet run --keepalive 30s,7s,4 -- COMMAND",
 		"tcpvet fix keepalive --idle 30s --interval 7s --count 4 'dst [2001:db8::9]:5432'",
 		"tcpvet fix sysctl net.ipv4.tcp_keepalive_time=30",
 	}
-	if !slices.Equal(commands, want) {
-		t.Errorf("got %q, want %q", commands, want)
+	lost := i
+	lost.Trials = lay(after(Answered, 60*time.Second), after(Silent, 70*time.Second))
+	lost.Fresh = new(true)
+	for _, test := range []struct {
+		i    Idle
+		want []string
+	}{{i, want[:2]}, {lost, want}} { // the host's setting, where a limit was met
+		var commands []string
+		for _, r := range test.i.Read().Remedies {
+			commands = append(commands, r.Command())
+		}
+		if !slices.Equal(commands, test.want) {
+			t.Errorf("got %q, want %q", commands, test.want)
+		}
 	}
 	closed := Idle{Target: "db:5432", Loopback: true, Trials: lay(after(Answered, 50*time.Second), after(Closed, 60*time.Second))}
 	if r := closed.Read(); len(r.Remedies) != 0 || !strings.HasPrefix(r.Unknown[0], "how long the server keeps a connection on which something was said") {

@@ -131,7 +131,12 @@ func (i *Idle) advise(r *Reading, path Limit) {
 	seconds := func(d time.Duration) string { return fmt.Sprintf("%.0f", d.Seconds()) }
 	r.Remedies = append(r.Remedies,
 		tcpvet.StartWith{Select: fmt.Sprintf("--keepalive %s,%s,%d -- COMMAND", idle, interval, t.Count), Why: why},
-		tcpvet.SetKeepalive{Select: fmt.Sprintf("--idle %s --interval %s --count %d %s", idle, interval, t.Count, vet.ShellFilter(vet.Selection{Remote: i.Remote}.Filter())), Why: "the same for connections that are open already"},
+		tcpvet.SetKeepalive{Select: fmt.Sprintf("--idle %s --interval %s --count %d %s", idle, interval, t.Count, vet.ShellFilter(vet.Selection{Remote: i.Remote}.Filter())), Why: "the same for connections that are open already"})
+	// What holds for the whole host wants a limit that was met.
+	if path.Ended == 0 {
+		return
+	}
+	r.Remedies = append(r.Remedies,
 		tcpvet.SetSysctl{Name: "net.ipv4.tcp_keepalive_time", Value: seconds(t.Idle),
 			Why: fmt.Sprintf("for programs that set SO_KEEPALIVE and no times; with it net.ipv4.tcp_keepalive_intvl=%s and net.ipv4.tcp_keepalive_probes=%d", seconds(t.Interval), t.Count)},
 	)

@@ -17,6 +17,9 @@ It is bounded in time, by --most, and in connections, all of which are open at t
 same time: a limit of 75 s takes about 75 s to measure. Ctrl-C ends it, and what
 was measured so far is told. It says what it cannot tell.
 
+It measures from the network namespace that it runs in. From that of a process, say
+in a container: nsenter -t PID -n tcpvet probe …
+
 Exit status: 0 measured, 1 it does not fit what it was compared with, idle
 connections are forgotten, or probes are not answered, 2 wrong usage, 3 it could not
 be measured.`,
