@@ -88,8 +88,10 @@ func (v Value) String() string {
 // summary says what a change of something else than a socket does.
 func (c *Change) summary() string {
 	switch t := &c.Target; {
+	case t.Run != "" && c.After.Absent:
+		return "stop " + t.Run
 	case t.Run != "":
-		return "run " + t.Run
+		return "begin " + t.Run
 	case t.File != "":
 		return fmt.Sprintf("%s in %s", t.Setting, t.File)
 	default:

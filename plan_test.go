@@ -50,7 +50,8 @@ func TestPlanSummary(t *testing.T) {
 		{[]tcpvet.Change{setting("net.ipv4.tcp_tw_reuse", "2", "1")}, "net.ipv4.tcp_tw_reuse 2 -> 1"},
 		{[]tcpvet.Change{setting("a", "", "9000")}, `a "" -> 9000`},
 		{[]tcpvet.Change{setting("a", "1", "2"), setting("b", "1", "2"), setting("c", "1", "2"), setting("d", "1", "2")}, "a 1 -> 2, b 1 -> 2, c 1 -> 2, 1 more"},
-		{[]tcpvet.Change{{Target: tcpvet.Target{Setting: "a", File: "/etc/x.conf"}}, {Target: tcpvet.Target{Run: "api"}}}, "a in /etc/x.conf, run api"},
+		{[]tcpvet.Change{{Target: tcpvet.Target{Setting: "a", File: "/etc/x.conf"}}, {Target: tcpvet.Target{Run: "api"}}}, "a in /etc/x.conf, begin api"},
+		{[]tcpvet.Change{{Target: tcpvet.Target{Run: "api"}, After: tcpvet.Value{Absent: true}}}, "stop api"},
 	} {
 		p := tcpvet.Plan{Changes: test.changes}
 		if got := p.Summary(); got != test.want {

@@ -19,7 +19,12 @@ const journalFile = "journal.jsonl"
 // The folder and the file are its owner's alone.
 type Journal struct {
 	Dir string // "" for DefaultDir
+
+	holds bool // what belongs to that which is to be written: it cannot be written elsewhere
 }
+
+// holding gives the journal as one that holds the beginning of what is to be written.
+func (j *Journal) holding() *Journal { return &Journal{Dir: j.Dir, holds: true} }
 
 func (j *Journal) dir() string {
 	if j.Dir == "" {
@@ -72,6 +77,13 @@ func (e *Entry) Unknown() int {
 	return n
 }
 
+// Undoable tells whether fix undo may mean this one where it is given no ID: it changed
+// something that can be put back, and nothing has put it back yet.
+func (e *Entry) Undoable() bool {
+	done := e.Tally[tcpvet.OutcomeApplied] + e.Tally[tcpvet.OutcomeFailed] + e.Unknown()
+	return e.Undoes == "" && e.Kind != tcpvet.ClosePlan && e.Recorded && !e.Running && len(e.Undone) == 0 && done > 0
+}
+
 // Interrupted tells that there are changes of which it is not known whether they
 // were applied, and that nobody is applying them now.
 func (e *Entry) Interrupted() bool { return !e.Running && e.Unknown() > 0 }
@@ -122,6 +134,7 @@ func (d *Damage) after() string {
 // What a journal cannot give.
 var (
 	ErrNoEntry   = errors.New("the journal has no such entry")
+	ErrNothing   = errors.New("the journal has nothing")
 	ErrAmbiguous = errors.New("more than one entry begins so")
 )
 

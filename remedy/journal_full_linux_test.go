@@ -27,8 +27,9 @@ type fullFound struct {
 	Told       int    // outcomes that the plan has all the same
 	Unknown    int    // by the journal
 	Damage     string
-	Undone     int // once there is room
-	StillThere int // of what was set
+	NoUndo     string // the error of undo before there is room
+	Undone     int    // once there is room
+	StillThere int    // of what was set
 }
 
 // fill takes all the room that is left.
@@ -105,11 +106,15 @@ func applyOnFullDisk() error {
 	}
 	got.Unknown, got.Damage = log.Entries[0].Unknown(), log.Damage.String()
 
+	u, err := PlanUndo(ctx, j, p.ID, UndoOptions{Run: m})
+	if err != nil {
+		return err
+	}
+	got.NoUndo = fmt.Sprint(u.Apply(ctx, j))
 	if err := os.Remove(filler); err != nil {
 		return err
 	}
-	u, err := PlanUndo(ctx, j, p.ID, UndoOptions{Run: m})
-	if err != nil {
+	if u, err = PlanUndo(ctx, j, p.ID, UndoOptions{Run: m}); err != nil {
 		return err
 	}
 	if err := u.Apply(ctx, j); err != nil {
@@ -139,6 +144,11 @@ func TestRootJournalFullDisk(t *testing.T) {
 	}
 	if !got.BetweenIs || got.Told != many || got.Unknown == 0 || got.Damage != "" {
 		t.Errorf("full in between: %+v", got)
+	}
+	// What is undone is in this journal alone.
+	const elsewhere = "or copy journal.jsonl to another folder and name that with --journal"
+	if !strings.Contains(got.NoUndo, elsewhere) || !strings.Contains(got.Between, elsewhere) || strings.Contains(got.Full, elsewhere) {
+		t.Errorf("what to do: %+v", got)
 	}
 	if got.Undone != many || got.StillThere != 0 {
 		t.Errorf("undone: %+v", got)

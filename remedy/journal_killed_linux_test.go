@@ -48,7 +48,7 @@ func TestJournalKilledInBetween(t *testing.T) {
 		t.Errorf("while it runs: %+v, %v", log, err)
 	}
 	m := newMemory("a", "b", "c")
-	if _, err := PlanUndo(context.Background(), j, "", UndoOptions{Run: m}); !errors.Is(err, ErrNoEntry) {
+	if _, err := PlanUndo(context.Background(), j, "", UndoOptions{Run: m}); !errors.Is(err, ErrNothing) {
 		t.Errorf("undo of what is being applied: %v", err)
 	}
 	if _, err := PlanUndo(context.Background(), j, log.Entries[0].ID, UndoOptions{Run: m}); !errors.Is(err, ErrNotUndoable) {

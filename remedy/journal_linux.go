@@ -13,9 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockPatience is how long another process may hold the journal. It does for as long
-// as one write takes.
-const lockPatience = 10 * time.Second
+// lockPatience is how long another process may hold the journal, which it does for as
+// long as one write takes; turnPatience how long it may apply a plan.
+const (
+	lockPatience = 10 * time.Second
+	turnPatience = time.Minute
+)
 
 // open opens the journal to read it, or makes it and opens it to write. It refuses
 // what others could have written or could write. The caller closes it.
@@ -23,10 +26,10 @@ func (j *Journal) open(write bool) (*os.File, error) {
 	dir := j.dir()
 	if write {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("open journal: %w%s", err, hint(err, dir))
+			return nil, fmt.Errorf("open journal: %w%s", err, j.hint(err))
 		}
 	}
-	fd, err := openTrusted(dir)
+	fd, err := j.openTrusted(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +48,7 @@ func (j *Journal) open(write bool) (*os.File, error) {
 		return nil, fmt.Errorf("open journal %s: it is a symbolic link: remove it, or name another folder with --journal", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w%s", &fs.PathError{Op: "open", Path: path, Err: err}, hint(err, dir))
+		return nil, fmt.Errorf("open journal: %w%s", &fs.PathError{Op: "open", Path: path, Err: err}, j.hint(err))
 	}
 	f := os.NewFile(uintptr(file), path)
 	if err := trust(file, path, unix.S_IFREG); err != nil {
@@ -63,14 +66,14 @@ func (j *Journal) open(write bool) (*os.File, error) {
 
 // openTrusted opens a folder into which, and into the folders above which, nobody
 // else can write.
-func openTrusted(dir string) (int, error) {
+func (j *Journal) openTrusted(dir string) (int, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return 0, fmt.Errorf("open journal: %w", err)
 	}
 	above, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return 0, fmt.Errorf("open journal: %w%s", err, hint(err, dir))
+		return 0, fmt.Errorf("open journal: %w%s", err, j.hint(err))
 	}
 	path := filepath.Join(above, filepath.Base(abs))
 	for folder := above; ; folder = filepath.Dir(folder) {
@@ -87,7 +90,7 @@ func openTrusted(dir string) (int, error) {
 		return 0, fmt.Errorf("open journal: the folder %s is a symbolic link: name the folder itself with --journal", dir)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("open journal: %w%s", &fs.PathError{Op: "open", Path: dir, Err: err}, hint(err, dir))
+		return 0, fmt.Errorf("open journal: %w%s", &fs.PathError{Op: "open", Path: dir, Err: err}, j.hint(err))
 	}
 	if err := trust(fd, dir, unix.S_IFDIR); err != nil {
 		unix.Close(fd)
@@ -156,23 +159,56 @@ func unmapped(uid uint32) bool {
 }
 
 // hint says what to do about an error of a file.
-func hint(err error, dir string) string {
+func (j *Journal) hint(err error) string {
+	dir := j.dir()
+	elsewhere := "name another folder with --journal"
+	if j.holds {
+		elsewhere = "copy " + journalFile + " to another folder and name that with --journal"
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission) && unix.Geteuid() != 0:
 		return "; needs root, or a folder of your own with --journal"
 	case errors.Is(err, unix.ENOTDIR):
 		return "; a file is in its way: name a folder with --journal"
 	case errors.Is(err, unix.EROFS):
+		if j.holds {
+			return "; " + elsewhere
+		}
 		return "; name a folder that can be written with --journal"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return "; make room in " + dir + ", or name another folder with --journal"
+		return "; make room in " + dir + ", or " + elsewhere
 	}
 	return ""
 }
 
-// lock takes the journal for one writer.
-func lock(ctx context.Context, f *os.File) error {
-	deadline := time.Now().Add(lockPatience)
+// turn waits until no other process applies a plan by this journal: what is read and
+// written down first is what is there then. done lets the next one go on. Where there is
+// no such folder, who writes to it says so.
+func (j *Journal) turn(ctx context.Context) (done func(), err error) {
+	_, made := os.Stat(j.dir())
+	if os.MkdirAll(j.dir(), 0o700) != nil {
+		return func() {}, nil
+	}
+	fd, err := j.openTrusted(j.dir())
+	if err != nil {
+		return func() {}, nil
+	}
+	f := os.NewFile(uintptr(fd), j.dir())
+	if err := lock(ctx, f, turnPatience); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() {
+		if made != nil {
+			os.Remove(j.dir()) // where nothing was written down
+		}
+		f.Close() // it unlocks as well
+	}, nil
+}
+
+// lock takes the journal for one writer, or its folder for one plan.
+func lock(ctx context.Context, f *os.File, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
@@ -184,7 +220,7 @@ func lock(ctx context.Context, f *os.File) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Now().After(deadline):
-			return fmt.Errorf("lock journal %s: another process has held it for %v: see who with fuser %s", f.Name(), lockPatience, f.Name())
+			return fmt.Errorf("lock journal %s: another process has held it for %v: see who with fuser %s", f.Name(), patience, f.Name())
 		default:
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -199,7 +235,7 @@ func (j *Journal) add(ctx context.Context, lines []byte, sync bool) error {
 		return err
 	}
 	defer f.Close() // it unlocks as well
-	if err := lock(ctx, f); err != nil {
+	if err := lock(ctx, f, lockPatience); err != nil {
 		return err
 	}
 	size, err := f.Seek(0, 2)
@@ -223,7 +259,7 @@ func (j *Journal) add(ctx context.Context, lines []byte, sync bool) error {
 		// What was begun is of no use, and takes what room there is. Where it
 		// cannot be taken back (chattr +a) a reader passes over it.
 		f.Truncate(size)
-		return fmt.Errorf("write journal: %w%s", err, hint(err, j.dir()))
+		return fmt.Errorf("write journal: %w%s", err, j.hint(err))
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func TestJournalLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := lock(context.Background(), f); err != nil {
+	if err := lock(context.Background(), f, lockPatience); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

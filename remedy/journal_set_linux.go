@@ -89,7 +89,9 @@ func (j *Journal) begin(ctx context.Context, p *tcpvet.Plan, places []int) (*set
 	if err != nil {
 		return nil, err
 	}
-	return s, s.record(ctx, lines, p.Changes, places)
+	err = s.record(ctx, lines, p.Changes, places)
+	s.journal = j.holding()
+	return s, err
 }
 
 // record writes down changes, behind lines, and waits until the disk has them.
@@ -154,6 +156,9 @@ func (s *set) end(why error) error {
 		text := ""
 		if why != nil {
 			text = printable(why.Error(), maxReason)
+			if errors.Is(why, context.Canceled) {
+				text = "interrupted"
+			}
 		}
 		var line []byte
 		if line, err = appendRecord(nil, record{End: &endRecord{s.id, time.Now(), text}}); err == nil {

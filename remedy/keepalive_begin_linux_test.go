@@ -2,6 +2,7 @@ package remedy
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // A connection that has been silent for longer than idle already is first probed after
-// idle, not at once, with or without keepalive before: ten thousand of them would all be.
+// idle, not at once, with or without keepalive before, and where idle gets longer or is
+// given back: ten thousand of them would all be.
 func TestRootKeepaliveNotAtOnce(t *testing.T) {
 	for _, by := range []string{byBPF, byBorrow} {
 		for had, before := range map[string]tcpvet.Timers{
@@ -50,6 +52,52 @@ func notAtOnce(t *testing.T, by string, before tcpvet.Timers) {
 	until(t, "the first probe", func() bool { return probesOf(t) != probes })
 	// A timer may end a tick early, which is 10 ms at the most.
 	if d := time.Since(began); d < opt.Timers.Idle-10*time.Millisecond {
+		t.Errorf("the first probe came after %v", d)
+	}
+}
+
+// What was given keepalive a moment ago has not been heard of since. Neither a longer
+// idle time nor an undo has it probed at once.
+func TestRootKeepaliveNotAtOnceAgain(t *testing.T) {
+	for _, by := range []string{byBPF, byBorrow} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			notAtOnceAgain(t, by)
+		})
+	}
+}
+
+func notAtOnceAgain(t *testing.T, by string) {
+	kerneltest.Netns(t)
+	h := holderOf(t, nil)
+	ends := h.do(order{Do: "open", Family: "4", N: 1})
+	p, err := planKeepalive(t.Context(), h.options(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := tcpvet.Timers{Keepalive: true, Idle: 4 * time.Second, Interval: 60 * time.Second, Count: 3}
+	shorter, longer := to, to
+	shorter.Idle, longer.Idle = 3*time.Second, time.Hour
+	set := func(e end, to tcpvet.Timers, fromNow bool) {
+		t.Helper()
+		i := slices.IndexFunc(p.Changes, func(c tcpvet.Change) bool { return c.Target.Cookie == e.Cookie })
+		j := &timersJob{target: &p.Changes[i].Target, to: to, set: setIdle, fromNow: fromNow}
+		if err := (&keepalive{by: by}).do(t.Context(), []*timersJob{j}); err != nil || j.answer != answered || j.now != to {
+			t.Fatalf("%v, %+v", err, j)
+		}
+	}
+	for _, e := range ends {
+		until(t, "silence", func() bool { return h.do(order{Do: "state", FD: e.FD})[0].Silent > to.Idle })
+	}
+	probes := probesOf(t)
+	h.do(order{Do: "set", FD: ends[0].FD, Timers: shorter}) // the first probe comes after 3 s
+	h.do(order{Do: "set", FD: ends[1].FD, Timers: to})
+	set(ends[1], longer, true)
+	began := time.Now()
+	set(ends[0], to, true)
+	set(ends[1], to, false) // as undo does
+	until(t, "the first probe", func() bool { return probesOf(t) != probes })
+	if d := time.Since(began); d < to.Idle-10*time.Millisecond {
 		t.Errorf("the first probe came after %v", d)
 	}
 }

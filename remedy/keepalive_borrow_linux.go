@@ -99,6 +99,12 @@ func (j *timersJob) ask(fd int) {
 		j.answer, j.err = refused, err
 		return
 	}
+	if j.set&setIdle != 0 {
+		if j.silent, err = silentFor(fd); err != nil {
+			j.answer, j.err = refused, err
+			return
+		}
+	}
 	calls := j.calls(now)
 	for n, o := range calls {
 		if err := o.set(fd); err != nil {
@@ -119,6 +125,15 @@ func (j *timersJob) ask(fd int) {
 		}
 	}
 	j.answer, j.now, j.err = answered, now, nil
+}
+
+// silentFor is how long nothing was heard of the peer of the socket that fd is.
+func silentFor(fd int) (time.Duration, error) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, fmt.Errorf("TCP_INFO: %w", err)
+	}
+	return time.Duration(min(info.Last_ack_recv, info.Last_data_recv)) * time.Millisecond, nil
 }
 
 // call is a setsockopt(2).

@@ -15,8 +15,10 @@ type timersJob struct {
 	set    timersSet // which of them; 0 only asks
 
 	// An idle time that gets shorter begins now. Else it counts from the last
-	// segment, may be over, and the first probe is sent at once.
+	// segment, but for one that is over by that.
 	fromNow bool
+
+	silent time.Duration // since the last segment, of a descriptor that was borrowed
 
 	answer timersAnswer
 	now    tcpvet.Timers // where it is answered
@@ -94,9 +96,11 @@ func settable(t tcpvet.Timers) tcpvet.Timers {
 }
 
 // again tells whether the timer has to be stopped and started for that, where now is in
-// effect.
+// effect: an idle time that is over would run out at once, and those of all sockets
+// together.
 func (j *timersJob) again(now tcpvet.Timers) bool {
-	return j.fromNow && j.set&setIdle != 0 && j.to.Idle < now.Idle && j.to.Keepalive && now.Keepalive
+	return j.set&setIdle != 0 && j.to.Idle != now.Idle && j.to.Keepalive && now.Keepalive &&
+		(j.fromNow && j.to.Idle < now.Idle || j.silent >= j.to.Idle)
 }
 
 // optionError says which option the kernel did not take or tell.

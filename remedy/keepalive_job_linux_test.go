@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // toldBytes lays out a struct told as C does.
@@ -157,5 +158,40 @@ func TestSettable(t *testing.T) {
 	}
 	if got := differing(tcpvet.Timers{Keepalive: true, Interval: time.Second}, far); got != 31 {
 		t.Errorf("they differ in %#x", uint32(got))
+	}
+}
+
+// ending ends once something has come about.
+type ending struct {
+	context.Context
+	once func() bool
+}
+
+func (e ending) Err() error {
+	if e.once() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A signal that comes when all is done hides nothing of it.
+func TestRootKeepaliveCanceledLate(t *testing.T) {
+	for _, by := range []string{byBPF, byBorrow} {
+		t.Run(by, func(t *testing.T) {
+			kerneltest.Netns(t)
+			h := holderOf(t, nil)
+			h.do(order{Do: "open", Family: "4", N: 1})
+			p, err := planKeepalive(t.Context(), h.options(), by)
+			if err != nil || len(p.Changes) == 0 {
+				t.Fatalf("%v, %v", p, err)
+			}
+			for i, to := range []tcpvet.Timers{quick, tcpvet.DefaultTimers()} {
+				j := &timersJob{target: &p.Changes[0].Target, to: to, set: setKeepalive | setIdle | setInterval | setCount}
+				ctx := ending{t.Context(), func() bool { return j.answer == answered }}
+				if err := (&keepalive{by: by, each: i > 0}).do(ctx, []*timersJob{j}); err != nil || j.now != j.to {
+					t.Errorf("%v, %+v", err, j)
+				}
+			}
+		})
 	}
 }

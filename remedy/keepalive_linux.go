@@ -105,7 +105,7 @@ func (k *keepalive) do(ctx context.Context, jobs []*timersJob) error {
 		}
 	}
 	if len(jobs) == 0 || k.each {
-		return ctx.Err()
+		return nil
 	}
 	return allDenied(jobs, noBPF)
 }
@@ -131,15 +131,19 @@ func (k *keepalive) doOnce(ctx context.Context, jobs []*timersJob) (noBPF, err e
 	if k.by != byBorrow {
 		noBPF = k.bpf.do(ctx, jobs)
 	}
+	left := leftOf(jobs)
+	if len(left) == 0 {
+		return noBPF, nil // a signal comes too late
+	}
 	if err := ctx.Err(); err != nil {
 		return noBPF, err
 	}
-	if left := leftOf(jobs); len(left) > 0 && k.by != byBPF {
+	if k.by != byBPF {
 		if err := doBorrowed(ctx, left); err != nil {
 			return noBPF, err
 		}
 	}
-	left := leftOf(jobs)
+	left = leftOf(jobs)
 	if len(left) > 0 && noBPF != nil {
 		return nil, noBPF
 	}

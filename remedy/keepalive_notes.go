@@ -32,6 +32,7 @@ type keepaliveNotes struct {
 	spread    bool          // their idle times lie apart
 	earlier   int           // of those, that had a longer idle time
 	perSecond float64       // probes, while all of them are idle
+	watch     bool          // new sockets get it too
 	states    map[tcpvet.State]int
 	endEarly  int             // with a user timeout of their own that takes the place of the count
 	earliest  tcpvet.Timers   // of those the one that is ended first
@@ -100,7 +101,7 @@ func (k *keepaliveNotes) sentences() (out []string) {
 		if k.had > 0 {
 			say("%s of them had keepalive before: these values take the place of theirs.%s", tcpvet.Thousands(k.had), k.fromNow())
 		}
-		say("Sockets that are opened from now on are not touched: tcpvet run and --watch are for those. A program may set its own values later, as Go does right after connect and accept (15s).")
+		say("%s A program may set its own values later, as Go does right after connect and accept (15s).", k.later())
 	}
 	if k.listeners > 0 {
 		say("What %s from now on begins with these values, unless the program sets its own.", acceptors(k.listeners))
@@ -156,7 +157,7 @@ func (k *keepaliveNotes) userTimeouts(say func(string, ...any)) {
 	count := t
 	count.UserTimeout = 0
 	if t.UserTimeout > 0 {
-		say("The user timeout also ends a connection whose data are not acknowledged for %s, instead of after the retransmissions of net.ipv4.tcp_retries2 (about 15 min).", t.UserTimeout)
+		say("The user timeout also ends a connection whose data are not acknowledged for %s, instead of after the retransmissions of net.ipv4.tcp_retries2 (about 15 min), and one whose peer leaves data unread for as long with its window closed, although its kernel answers.", t.UserTimeout)
 		if t.Dead() != count.Dead() {
 			say("The two contradict each other: by idle, interval and count an idle connection would end after %s, and the user timeout takes the place of the count (tcp(7)), so it ends after %s. A user timeout of %s agrees with them.", count.Dead(), t.Dead(), count.Dead())
 		}
@@ -175,6 +176,14 @@ func (k *keepaliveNotes) stays(say func(string, ...any)) {
 	if n := k.states[tcpvet.FinWait2]; n > 0 {
 		say("%s of them are in FIN-WAIT-2: the peer has yet to close, and while it lives it answers every probe, so these stay.", tcpvet.Thousands(n))
 	}
+}
+
+// later says what becomes of new sockets.
+func (k *keepaliveNotes) later() string {
+	if k.watch {
+		return "Sockets that are opened from now on get it too, while this watches."
+	}
+	return "Sockets that are opened from now on are not touched: tcpvet run and --watch are for those."
 }
 
 // rate says how many probes a second there are, rounded up: below ten to a tenth.

@@ -57,6 +57,7 @@ func TestKeepaliveNotes(t *testing.T) {
 		// An answered probe is followed by the next after the longer of the two.
 		{"interval above idle", tcpvet.Timers{Keepalive: true, Idle: 2 * s, Interval: 6 * s, Count: 2}, off, map[tcpvet.State]int{tcpvet.CloseWait: 60},
 			[]string{"up to 10 probes a second", "free about 6s after", "more than 6s can end", "about 14s after the peer", "more than 18s ends them all"}, nil}, // 60 / 6
+		{"new ones are not touched", def, off, map[tcpvet.State]int{tcpvet.Established: 1}, []string{"from now on are not touched: tcpvet run and --watch"}, []string{"while this watches"}},
 		{"too many", def, off, map[tcpvet.State]int{tcpvet.Established: 20_000}, []string{"all probes of some, which are then ended"}, nil}, // as measured
 		{"shorter", def, tcpvet.Timers{Keepalive: true, Idle: 7200 * s, Interval: 75 * s, Count: 9}, map[tcpvet.State]int{tcpvet.Established: 5_001},
 			[]string{"5,001 of them had keepalive before", "the silence counts from now"}, []string{"on this host"}},
@@ -85,6 +86,16 @@ func TestKeepaliveNotes(t *testing.T) {
 				t.Errorf("%s: %q in:\n%s", test.name, not, got)
 			}
 		}
+	}
+}
+
+// Where new sockets are watched for it does not say that they are left alone.
+func TestKeepaliveNotesOfWatch(t *testing.T) {
+	k := keepaliveNotes{timers: tcpvet.DefaultTimers(), watch: true}
+	k.count(&tcpvet.Change{Target: tcpvet.Target{State: tcpvet.Established, Cookie: 1}, After: tcpvet.Value{Timers: k.timers}})
+	text := strings.Join(k.sentences(), "\n")
+	if !strings.Contains(text, "from now on get it too, while this watches. A program") || strings.Contains(text, "not touched") {
+		t.Errorf("%s", text)
 	}
 }
 

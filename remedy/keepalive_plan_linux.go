@@ -20,6 +20,9 @@ type KeepaliveOptions struct {
 	// Listeners are taken too: what they accept from then on begins with what they
 	// have.
 	Listeners bool
+
+	// Watch tells that new sockets get it too, by WatchKeepalive.
+	Watch bool
 }
 
 // keepaliveFacts is what a look has to tell of sockets that get keepalive.
@@ -40,7 +43,7 @@ func planKeepalive(ctx context.Context, opt KeepaliveOptions, by string) (*Plan,
 		Plan: tcpvet.Plan{Kind: tcpvet.KeepalivePlan, Risk: tcpvet.ChangesProcess},
 		By:   &keepalive{by: by, leave: opt.Timers.UserTimeout == 0, fromNow: true},
 	}
-	about := keepaliveNotes{timers: opt.Timers}
+	about := keepaliveNotes{timers: opt.Timers, watch: opt.Watch}
 	seen := make(map[uint64]bool)
 	gaps, err := opt.selected(ctx, tcpvet.AllStates, keepaliveFacts, func(s *tcpvet.Socket, comm string) {
 		if why := opt.leavesOut(s); why != "" {

@@ -43,10 +43,13 @@ func idleSteps(idle time.Duration) int { return int(idle/2/time.Second) + 1 }
 // mostAtOnce is how many do of those that are all probed at once.
 func mostAtOnce(t tcpvet.Timers) int { return int((t.Dead()-t.Idle)/t.Interval) * backlog }
 
-// undoRisk is that of giving sockets back what they had. An idle time that gets shorter
-// counts from the last segment then, for they are not spread: what is over by that is
-// probed at once.
-func undoRisk(changes []tcpvet.Change) tcpvet.Risk {
+// manyShorter says why an undo may drop connections.
+const manyShorter = "So many get a shorter idle time again that those of which it is over begin anew together, and are probed together: peers on this host (loopback, veth) may lose all probes of some, which are then ended though nothing is wrong with them."
+
+// undoRisk is the risk of giving sockets back what they had, and what there is to say of
+// it. What they had need not lie apart: what is over by a shorter idle time begins anew,
+// and runs out together.
+func undoRisk(changes []tcpvet.Change) (tcpvet.Risk, []string) {
 	share := 0.0 // of what gets through
 	for i := range changes {
 		c := &changes[i]
@@ -55,7 +58,7 @@ func undoRisk(changes []tcpvet.Change) tcpvet.Risk {
 		}
 	}
 	if share > 1 {
-		return tcpvet.DropsConnections
+		return tcpvet.DropsConnections, []string{manyShorter}
 	}
-	return tcpvet.ChangesProcess
+	return tcpvet.ChangesProcess, nil
 }

@@ -181,11 +181,12 @@ func TestUndoRisk(t *testing.T) {
 		for i := range changes {
 			changes[i] = tcpvet.Change{Before: tcpvet.Value{Timers: tt.is}, After: tcpvet.Value{Timers: tt.be}}
 		}
-		if got := undoRisk(changes); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		got, notes := undoRisk(changes)
+		if got != tt.want || (len(notes) > 0) != (got == tcpvet.DropsConnections) {
+			t.Errorf("%s: %v, %q, want %v", tt.name, got, notes, tt.want)
 		}
 		changes[0].Outcome = tcpvet.OutcomeGone
-		if got := undoRisk(changes); got != tcpvet.ChangesProcess {
+		if got, _ := undoRisk(changes); got != tcpvet.ChangesProcess {
 			t.Errorf("%s, and one is gone: %v", tt.name, got)
 		}
 	}

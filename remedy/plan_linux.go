@@ -8,9 +8,9 @@ import (
 	"github.com/tcpvet/tcpvet"
 )
 
-// Apply makes the changes of the plan that have no outcome. What is there now is
-// read and written down first; a change whose target is no longer as the plan says
-// is refused. Each gets its outcome.
+// Apply makes the changes of the plan that have no outcome, when nobody else applies
+// one by the same journal. What is there now is read and written down first; a change
+// whose target is no longer as the plan says is refused. Each gets its outcome.
 //
 // The error is a *JournalError where nothing could be written down, and nothing was
 // changed; it wraps an *OutcomeError where outcomes could not be. With any other
@@ -23,6 +23,16 @@ func (p *Plan) Apply(ctx context.Context, j *Journal) error {
 	// Sockets change their timers as their programs like: what is there is noted,
 	// and put back by undo. All else is not touched when it has changed.
 	strict := p.Kind != tcpvet.KeepalivePlan || p.Undoes != ""
+	if p.Undoes != "" {
+		j = j.holding()
+	}
+	if len(pending(p.Changes)) > 0 {
+		done, err := j.turn(ctx)
+		if err != nil {
+			return &JournalError{Err: err}
+		}
+		defer done()
+	}
 	if err := p.refresh(ctx, p.Changes, strict); err != nil {
 		return err
 	}
@@ -42,6 +52,11 @@ func (p *Plan) Apply(ctx context.Context, j *Journal) error {
 // applied: they get their outcomes, and are undone with the rest. They are not added
 // to p.Changes, so that a plan that goes on for days does not grow.
 func (p *Plan) Extend(ctx context.Context, j *Journal, changes []tcpvet.Change) error {
+	done, err := j.turn(ctx)
+	if err != nil {
+		return &JournalError{Err: err, ID: p.ID}
+	}
+	defer done()
 	if err := p.refresh(ctx, changes, false); err != nil {
 		return err
 	}

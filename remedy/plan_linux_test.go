@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tcpvet/tcpvet"
 )
@@ -96,6 +97,54 @@ func TestApplyStops(t *testing.T) {
 	u, err := PlanUndo(context.Background(), j, p.ID, UndoOptions{Run: m})
 	if err != nil || outcomesOf(u) != "c unchanged, b unchanged, a" {
 		t.Errorf("%s, %v", outcomesOf(u), err)
+	}
+}
+
+// While one applies a plan nobody else applies one by the same journal: what each notes
+// as there before is what the other left.
+func TestApplyInTurn(t *testing.T) {
+	j := journalIn(t)
+	m := newMemory("a")
+	folder := func() error {
+		f, err := os.Open(j.Dir)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return lock(ctx, f, turnPatience)
+	}
+	m.before = func() {
+		if err := folder(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while it is applied: %v", err)
+		}
+	}
+	p := &Plan{Plan: tcpvet.Plan{Kind: tcpvet.RunPlan, Changes: runs("a")}, By: m}
+	if err := p.Apply(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder(); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+
+	// Who waits no longer has changed nothing.
+	m.before = nil
+	done, err := j.turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	second := &Plan{Plan: tcpvet.Plan{Kind: tcpvet.RunPlan, Changes: runs("b")}, By: m}
+	if err := second.Apply(ctx, j); !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), "; nothing was changed") || second.ID != "" {
+		t.Errorf("waiting: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := p.Extend(ctx, j, runs("b")); !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), "; nothing more was changed than "+p.ID+" has") {
+		t.Errorf("waiting with more: %v", err)
 	}
 }
 

@@ -22,16 +22,32 @@ var (
 )
 
 // PlanUndo plans to put back what was there before a set of changes. id may be the
-// beginning of its ID, or "" for the newest that can be undone. What the journal does
-// not know to have been applied is put back if it is found to have been.
+// beginning of its ID, or "" for the newest that can be undone; runs that were stopped
+// cannot. What the journal does not know to have been applied is put back if it is found
+// to have been.
 //
 // A change is undone where its target still has what was set. The plan holds the
 // others with their reason.
 func PlanUndo(ctx context.Context, j *Journal, id string, opt UndoOptions) (*Plan, error) {
-	e, damage, err := j.find(id)
+	found, damage, err := j.find(id)
 	if err != nil {
 		return nil, fmt.Errorf("undo: %w", err)
 	}
+	var first *Plan
+	for _, e := range found {
+		p, err := planUndo(ctx, j, e, damage, opt)
+		if err != nil || p.Pending() || e.Kind != tcpvet.RunPlan {
+			return p, err
+		}
+		if first == nil {
+			first = p // of a run that was stopped, or of its stopping
+		}
+	}
+	return first, nil
+}
+
+// planUndo plans to put back what was there before an entry.
+func planUndo(ctx context.Context, j *Journal, e *Entry, damage *Damage, opt UndoOptions) (*Plan, error) {
 	fail := func(why error, more string) (*Plan, error) {
 		return nil, fmt.Errorf("undo %s: %w%s", e.ID, why, more)
 	}
@@ -88,10 +104,11 @@ func PlanUndo(ctx context.Context, j *Journal, id string, opt UndoOptions) (*Pla
 		return fail(err, "")
 	}
 	for i := range p.Changes {
-		compare(&p.Changes[i], set[i], sure[i])
+		// An undo that was interrupted may have keepalive off for the timer to begin anew.
+		compare(&p.Changes[i], set[i], sure[i] && len(e.Undone) == 0)
 	}
 	if e.Kind == tcpvet.KeepalivePlan {
-		p.Risk = undoRisk(p.Changes)
+		p.Risk, p.Notes = undoRisk(p.Changes)
 	}
 	if tally := p.Tally(); !p.Pending() && len(e.Undone) > 0 && tally[tcpvet.OutcomeUnchanged]+tally[tcpvet.OutcomeGone] > 0 {
 		return fail(ErrUndone, ", by "+strings.Join(e.Undone, " and "))
@@ -125,8 +142,8 @@ func between(t, a, b tcpvet.Timers, sure bool) bool {
 		(t.UserTimeout == a.UserTimeout || t.UserTimeout == b.UserTimeout)
 }
 
-// find gives the entry that id begins, or the newest that can be undone.
-func (j *Journal) find(id string) (*Entry, *Damage, error) {
+// find gives the entry that id begins, or those that can be undone, the newest first.
+func (j *Journal) find(id string) ([]*Entry, *Damage, error) {
 	log, err := j.log(maxEntries, func(b *beginRecord) bool {
 		return id == "" || strings.HasPrefix(b.ID, id) || strings.HasPrefix(b.Undoes, id)
 	})
@@ -135,14 +152,16 @@ func (j *Journal) find(id string) (*Entry, *Damage, error) {
 	}
 	if id != "" {
 		e, err := pick(log, id)
-		return e, &log.Damage, err
+		return []*Entry{e}, &log.Damage, err
 	}
+	var found []*Entry
 	for i := range slices.Backward(log.Entries) {
-		e := &log.Entries[i]
-		applied := e.Tally[tcpvet.OutcomeApplied] + e.Tally[tcpvet.OutcomeFailed] + e.Unknown()
-		if e.Undoes == "" && e.Kind != tcpvet.ClosePlan && e.Recorded && !e.Running && len(e.Undone) == 0 && applied > 0 {
-			return e, &log.Damage, nil
+		if e := &log.Entries[i]; e.Undoable() {
+			found = append(found, e)
 		}
 	}
-	return nil, nil, fmt.Errorf("%w that can be undone: see tcpvet fix log%s", ErrNoEntry, log.Damage.after())
+	if len(found) == 0 {
+		return nil, nil, fmt.Errorf("%w that can be undone: see tcpvet fix log%s", ErrNothing, log.Damage.after())
+	}
+	return found, &log.Damage, nil
 }

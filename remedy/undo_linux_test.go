@@ -52,7 +52,7 @@ func TestUndo(t *testing.T) {
 	if _, err := PlanUndo(ctx, j, u.ID, opt); !errors.Is(err, ErrNotUndoable) || !strings.Contains(err.Error(), "undid "+p.ID) {
 		t.Errorf("an undo undone: %v", err)
 	}
-	if _, err := PlanUndo(ctx, j, "", opt); !errors.Is(err, ErrNoEntry) {
+	if _, err := PlanUndo(ctx, j, "", opt); !errors.Is(err, ErrNothing) {
 		t.Errorf("nothing is left to undo: %v", err)
 	}
 	if _, err := PlanUndo(ctx, j, "no-such", opt); !errors.Is(err, ErrNoEntry) {
@@ -180,5 +180,42 @@ func TestUndoCompare(t *testing.T) {
 	c := tcpvet.Change{Target: tcpvet.Target{Setting: reservedSetting}, After: tcpvet.Value{Text: "80"}}
 	if compare(&c, tcpvet.Value{Text: "90"}, true); c.Outcome != tcpvet.OutcomeRefused || !strings.Contains(c.Reason, "is empty now") {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Without an ID a run that was stopped, and its stopping, are passed over; where there is
+// nothing else the newest says why.
+func TestUndoPastRuns(t *testing.T) {
+	ctx := context.Background()
+	j := journalIn(t)
+	m := newMemory("a", "run")
+	opt := UndoOptions{Run: m}
+	apply := func(c tcpvet.Change) *Plan {
+		p := &Plan{Plan: tcpvet.Plan{Kind: tcpvet.RunPlan, Changes: []tcpvet.Change{c}}, By: m}
+		if err := p.Apply(ctx, j); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	before := apply(runs("a")[0])
+	begun := apply(runs("run")[0])
+	if u, err := PlanUndo(ctx, j, "", opt); err != nil || u.Undoes != begun.ID {
+		t.Fatalf("while it goes on: %+v, %v", u, err)
+	}
+	stopped := apply(tcpvet.Change{Target: tcpvet.Target{Run: "run"}, Before: tcpvet.Value{Text: "on"}, After: tcpvet.Value{Absent: true}})
+	delete(m.has, "run")
+	u, err := PlanUndo(ctx, j, "", opt)
+	if err != nil || u.Undoes != before.ID || !u.Pending() {
+		t.Fatalf("stopped: %+v, %v", u, err)
+	}
+	if err := u.Apply(ctx, j); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := PlanUndo(ctx, j, "", opt); err != nil || u.Undoes != stopped.ID || outcomesOf(u) != "run gone" {
+		t.Errorf("nothing else: %+v, %v", u, err)
+	}
+	log, err := j.Log(9)
+	if err != nil || len(log.Entries) != 4 || log.Entries[1].Summary != "begin run" || log.Entries[2].Summary != "stop run" {
+		t.Errorf("%+v, %v", log, err)
 	}
 }

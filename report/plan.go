@@ -2,8 +2,10 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -66,13 +68,19 @@ func planHead(p *tcpvet.Plan, applied bool) string {
 		return what + ", planned: " + vet.Plain(pendingText(p)) + tallyText(p, "; ") + "; nothing is changed yet"
 	case p.Pending() && p.ID == "":
 		return what + ", not applied: " + vet.Plain(pendingText(p)) + tallyText(p, "; ")
-	case p.ID != "":
+	case p.ID != "" && !nothingDone(p):
 		return what + ", applied as " + p.ID + tallyText(p, ": ")
 	}
-	if applied {
+	if applied || p.ID != "" {
 		return what + ", nothing was changed" + tallyText(p, ": ")
 	}
 	return what + ", nothing is to be changed" + tallyText(p, ": ")
+}
+
+// nothingDone tells that nothing of a plan was so much as tried: a signal came before.
+func nothingDone(p *tcpvet.Plan) bool {
+	tally := p.Tally()
+	return p.Pending() && tally[tcpvet.OutcomeApplied]+tally[tcpvet.OutcomeUndone]+tally[tcpvet.OutcomeFailed] == 0
 }
 
 // pendingText says what is yet to be changed.
@@ -114,6 +122,11 @@ func tallyText(p *tcpvet.Plan, before string) string {
 	return before + strings.Join(parts, ", ")
 }
 
+// cut tells that a value is too long for its cell.
+func cut(values ...tcpvet.Value) bool {
+	return slices.ContainsFunc(values, func(v tcpvet.Value) bool { return utf8.RuneCountInString(v.String()) > mostWidth })
+}
+
 // planTable prints the changes, those that are alike in one row unless each is asked
 // for, and below a row the reason of its outcome.
 func (p *printer) planTable(plan *tcpvet.Plan, c *tcpvet.Census, each bool) {
@@ -137,6 +150,9 @@ func (p *printer) planTable(plan *tcpvet.Plan, c *tcpvet.Census, each bool) {
 	for i := range rows {
 		for j, col := range columns {
 			g.put(j, []byte(col.cell(c, &rows[i])))
+		}
+		if ch := &rows[i].change; ch.Target.Run != "" && cut(ch.Before, ch.After) {
+			p.wrap(vet.Plain(cmp.Or(ch.After.Text, ch.Before.Text)), 4, "", "")
 		}
 		if why := rows[i].change.Reason; why != "" && rows[i].change.Outcome != tcpvet.OutcomeUnchanged {
 			p.wrap(vet.Plain(why), 4, "", "")

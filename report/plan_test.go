@@ -138,6 +138,7 @@ func TestPlanHeads(t *testing.T) {
 		{tcpvet.SysctlPlan, "", "a", true, []tcpvet.Change{with("refused")}, "undo a, nothing was changed: 1 refused\n"},
 		{tcpvet.SysctlPlan, "b", "a", true, []tcpvet.Change{with("undone")}, "undo a, applied as b: 1 undone\n"},
 		{tcpvet.SysctlPlan, "b", "", true, []tcpvet.Change{with("applied"), setting}, "sysctl, applied as b: 1 applied, 1 not tried\n"},
+		{tcpvet.SysctlPlan, "b", "", true, []tcpvet.Change{setting}, "sysctl, nothing was changed: 1 not tried\n"},
 	} {
 		p, c := planOf(tt.kind, tt.changes...)
 		p.ID, p.Undoes = tt.id, tt.undoes
@@ -150,6 +151,15 @@ func TestPlanHeads(t *testing.T) {
 				t.Errorf("a long value is not cut: %q", line)
 			}
 		}
+	}
+}
+
+// What a run is, is told in full.
+func TestPlanRunIsWhole(t *testing.T) {
+	about := "cgroup /sys/fs/cgroup/system.slice/crawler.service, source pool 10.0.0.5,10.0.0.6"
+	p, c := planOf(tcpvet.RunPlan, tcpvet.Change{Target: tcpvet.Target{Run: "x"}, Before: tcpvet.Value{Absent: true}, After: tcpvet.Value{Timers: tcpvet.DefaultTimers(), Text: about}})
+	if got := planText(t, p, c, PlanOptions{Applied: true}); !strings.Contains(got, "\n    "+about+"\n") {
+		t.Errorf("got %q", got)
 	}
 }
 

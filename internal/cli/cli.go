@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tcpvet/tcpvet/lab"
 	"github.com/tcpvet/tcpvet/lab/scenarios"
@@ -128,10 +129,26 @@ something be changed.`,
 	root.SetOut(stdio.Out)
 	root.SetErr(stdio.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see %s --help", err, cmd.CommandPath())
+		return usage("%w; see %s --help", wrongValue(err), cmd.CommandPath())
 	})
 	root.SetHelpCommand(helpCommand())
 	return root
+}
+
+// wrongValue says what a flag wants whose value cannot be read.
+func wrongValue(err error) error {
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := map[string]string{
+		"bool": "true or false", "duration": "a duration such as 30s or 5m", "float64": "a number",
+		"int": "a whole number", "intSlice": "whole numbers, separated by commas", "uint": "a whole number of 0 or more",
+	}[e.GetFlag().Value.Type()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: expected %s", e.GetFlag().Name, e.GetValue(), want)
 }
 
 // status prints err and gives the exit status that it means.

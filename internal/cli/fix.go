@@ -49,9 +49,10 @@ closed, and nothing is done to tcpvet's own sockets.
 tcpvet run gives new sockets of a program what fix keepalive gives to those that
 are open.
 
-Exit status: 0 the plan was shown, or all of it was applied; 1 a part of it was;
-2 wrong usage, and a risk that was not accepted; 3 nothing could be applied, or
-what a process that was named holds could not be seen.`,
+Exit status: 0 the plan was shown, or all of it was applied; 1 a part of it was,
+or what became of it could not be written down or printed; 2 wrong usage, and a
+risk that was not accepted; 3 nothing could be applied, or what a process that
+was named holds could not be seen.`,
 		Example: `  tcpvet fix keepalive --pid 4121 dst 10.0.3.7
   tcpvet fix close --pid 4121 --state close-wait --older-than 5m
   tcpvet fix sysctl                       what the findings propose

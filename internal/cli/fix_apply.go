@@ -32,11 +32,27 @@ func (f *fixing) settle(ctx context.Context, p *remedy.Plan, line func(more ...s
 	if p.Pending() && !f.accepts(p.Risk) {
 		return usage("nothing was applied: its risk is %s, which has to be accepted: --accept-risk %s; without --apply the plan is shown", p.Risk, p.Risk)
 	}
-	applyErr := p.Apply(ctx, &remedy.Journal{Dir: f.journal})
+	applyErr := uncanceled(p.Apply(ctx, &remedy.Journal{Dir: f.journal}))
 	if err := f.show(p, line); err != nil {
 		return unprinted(&p.Plan, errors.Join(applyErr, err))
 	}
+	if f.unseen != nil && len(p.Changes) == 0 {
+		applyErr = f.unseen
+	}
 	return applied(&p.Plan, applyErr)
+}
+
+// uncanceled says of an error that comes of a signal that it does: what was applied by
+// then gives the exit status.
+func uncanceled(err error) error {
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	interrupted := errors.New("interrupted")
+	if unwritten, ok := errors.AsType[*remedy.OutcomeError](err); ok {
+		return errors.Join(interrupted, unwritten)
+	}
+	return interrupted
 }
 
 // unprinted gives the exit status of a plan that was to be applied, and of which it could
@@ -82,6 +98,8 @@ func applied(p *tcpvet.Plan, err error) error {
 		return &exit{statusBlind, fmt.Errorf("nothing was applied: %w", err)}
 	case done == 0 && undone > 0, len(p.Changes) == 0:
 		return &exit{statusBlind, errors.New("nothing was applied")}
+	case err != nil && undone == 0:
+		return &exit{statusFindings, fmt.Errorf("applied: %w", err)}
 	case err != nil:
 		return &exit{statusFindings, fmt.Errorf("applied in part: %w", err)}
 	case undone > 0:

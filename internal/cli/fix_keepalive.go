@@ -53,7 +53,7 @@ there.`,
 	g.DurationVar(&f.timers.Idle, "idle", f.timers.Idle, "silence before the first probe (TCP_KEEPIDLE), 1s to 32767s")
 	g.DurationVar(&f.timers.Interval, "interval", f.timers.Interval, "between probes (TCP_KEEPINTVL), 1s to 32767s")
 	g.IntVar(&f.timers.Count, "count", f.timers.Count, "probes without an answer that end it (TCP_KEEPCNT), 1 to 127")
-	g.DurationVar(&f.timers.UserTimeout, "user-timeout", 0, "end also what is not acknowledged for this long (TCP_USER_TIMEOUT); 0 leaves what each has")
+	g.DurationVar(&f.timers.UserTimeout, "user-timeout", 0, "end also what is not acknowledged, or not read by the peer, for this long (TCP_USER_TIMEOUT); 0 leaves what each has")
 	g.BoolVar(&f.listeners, "listeners", false, "listeners too: what they accept from then on begins with it")
 	g.DurationVar(&f.watch, "watch", 0, "with --apply: go on, and give it to new sockets, looking every so often (2s if not said)")
 	g.Lookup("watch").NoOptDefVal = "2s"
@@ -88,7 +88,7 @@ func (f *fixKeepalive) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	opt := remedy.KeepaliveOptions{Selection: by, Timers: f.timers, Listeners: f.listeners}
+	opt := remedy.KeepaliveOptions{Selection: by, Timers: f.timers, Listeners: f.listeners, Watch: watching}
 	p, err := remedy.PlanKeepalive(cmd.Context(), opt)
 	if err != nil {
 		return f.refused(err)

@@ -70,7 +70,11 @@ func (f *fixLog) run() error {
 		defer fmt.Fprintf(f.stdio.Err, "%s left out: --limit lists more\n", vet.Counted(log.Older, "older set"))
 	}
 	if len(log.Entries) == 0 {
-		_, err := fmt.Fprintln(f.stdio.Out, "nothing was changed")
+		dir := f.journal
+		if dir == "" {
+			dir = defaultJournal
+		}
+		_, err := fmt.Fprintln(f.stdio.Out, "no change is written down in "+vet.Plain(dir))
 		return err
 	}
 	zone := time.Local

@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/remedy"
 	"github.com/tcpvet/tcpvet/run"
 )
 
@@ -165,6 +168,33 @@ func TestFixStatus(t *testing.T) {
 		}
 		if got := statusOf(applied(&p, tt.err)); got != tt.applied {
 			t.Errorf("%q applied: %d, want %d", tt.outcomes, got, tt.applied)
+		}
+	}
+}
+
+// A signal that came in between does not hide what was applied.
+func TestFixInterrupted(t *testing.T) {
+	const ok, planned = tcpvet.OutcomeApplied, tcpvet.OutcomePlanned
+	err := fmt.Errorf("set the keepalive of sockets: %w", context.Canceled)
+	unwritten := &remedy.OutcomeError{ID: "x", Err: errors.New("no room")}
+	for _, tt := range []struct {
+		outcomes []tcpvet.Outcome
+		err      error
+		status   int
+		says     string
+	}{
+		{[]tcpvet.Outcome{planned}, err, statusBlind, "tcpvet: nothing was applied: interrupted\n"},
+		{[]tcpvet.Outcome{ok, planned}, err, statusFindings, "tcpvet: applied in part: interrupted\n"},
+		{[]tcpvet.Outcome{ok, planned}, errors.Join(err, unwritten), statusFindings, "tcpvet: applied in part: interrupted\nno room; the outcomes of x are told here alone, and fix undo x reads what is there\n"},
+		{[]tcpvet.Outcome{ok}, unwritten, statusFindings, "tcpvet: applied: no room; the outcomes of x are told here alone, and fix undo x reads what is there\n"},
+	} {
+		p := tcpvet.Plan{ID: "x"}
+		for _, o := range tt.outcomes {
+			p.Changes = append(p.Changes, tcpvet.Change{Outcome: o})
+		}
+		var says strings.Builder
+		if got := status(IO{Err: &says}, applied(&p, uncanceled(tt.err))); got != tt.status || says.String() != tt.says {
+			t.Errorf("%q, %v: %d, %q", tt.outcomes, tt.err, got, says.String())
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (f *fixing) entries() (ids []string) {
 		return nil
 	}
 	for i := len(log.Entries) - 1; i >= 0; i-- {
-		if e := &log.Entries[i]; e.Undoes == "" && len(e.Undone) == 0 && e.Kind != tcpvet.ClosePlan {
+		if e := &log.Entries[i]; e.Undoable() {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -92,7 +92,7 @@ none.`,
 	g := cmd.Flags()
 	g.SetInterspersed(false) // the rest is the command's
 	g.StringVar(&r.keepalive, "keepalive", "30s,3s,5", "`IDLE,INTERVAL,COUNT` of keepalive, as in 30s,3s,5; off leaves it to the program")
-	g.DurationVar(&r.userTimeout, "user-timeout", 0, "end also what is not acknowledged for this long (TCP_USER_TIMEOUT); 0 leaves it to the program")
+	g.DurationVar(&r.userTimeout, "user-timeout", 0, "end also what is not acknowledged, or not read by the peer, for this long (TCP_USER_TIMEOUT); 0 leaves it to the program")
 	g.StringSliceVar(&r.pool, "source-pool", nil, "local `ADDRESSES` that connections take in turn, separated by commas")
 	g.BoolVarP(&r.quiet, "quiet", "q", false, "say nothing at the end")
 	g.IntVar(&r.pid, "pid", 0, "new sockets of this process, and of what is in its cgroup")

@@ -70,19 +70,33 @@ static __always_inline void get(struct tcp_sock *tp, struct told *t)
 	get_one(tp, t, USER_TIMEOUT, IPPROTO_TCP, TCP_USER_TIMEOUT, &t->timers.user_timeout);
 }
 
+struct tcp_sock___idle {
+	__u32 keepalive_time; // in jiffies, as set
+} __attribute__((preserve_access_index));
+
+// over tells whether nothing was heard of the peer for the idle time that is set (kernel
+// functions keepalive_time_elapsed and keepalive_time_when).
+static __always_inline bool over(struct tcp_sock *tp)
+{
+	__u32 now = bpf_jiffies64(), heard = now - tp->rcv_tstamp, data = now - tp->inet_conn.icsk_ack.lrcvtime;
+
+	return (heard < data ? heard : data) >= ((struct tcp_sock___idle *)tp)->keepalive_time;
+}
+
 // What is as wanted is left alone: the iterator may come twice, and an idle time that is
 // set moves a timer that runs. The times are set before the option that starts the timer,
 // so that the first probe comes when the new ones say; and it is stopped before they
-// change. It is stopped too where a shorter idle time is to begin now: one that counts
-// from the last segment may be over, and that of all sockets at once (kernel function
-// tcp_sock_set_keepidle_locked).
+// change. It is stopped too where a shorter idle time is to begin now, and started anew
+// where one counts from the last segment and is over by that: it would run out at once,
+// and those of all sockets together (kernel function tcp_sock_set_keepidle_locked).
 static __always_inline void set(struct tcp_sock *tp, const struct wanted *w, struct told *t)
 {
 	const struct timers *to = &w->timers;
 	struct timers now = t->timers;
 	bool starts = w->set & KEEPALIVE && to->keepalive && !now.keepalive;
 	bool stops = w->set & KEEPALIVE && !to->keepalive && now.keepalive;
-	bool again = w->set & FROM_NOW && w->set & IDLE && to->idle < now.idle && to->keepalive && now.keepalive;
+	bool moves = w->set & IDLE && to->idle != now.idle && to->keepalive && now.keepalive;
+	bool again = moves && w->set & FROM_NOW && to->idle < now.idle;
 
 	if (stops || again)
 		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 0);
@@ -94,6 +108,10 @@ static __always_inline void set(struct tcp_sock *tp, const struct wanted *w, str
 		set_one(tp, t, COUNT, IPPROTO_TCP, TCP_KEEPCNT, to->count);
 	if (w->set & IDLE && to->idle != now.idle)
 		set_one(tp, t, IDLE, IPPROTO_TCP, TCP_KEEPIDLE, to->idle);
+	if (moves && !again && !t->error && over(tp)) {
+		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 0);
+		again = true;
+	}
 	if (again || (starts && !t->error)) // what had keepalive keeps it
 		set_one(tp, t, KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
