@@ -60,7 +60,7 @@ Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage,
 		RunE:              func(cmd *cobra.Command, args []string) error { return diagnose(cmd.Context(), l, o, j, args) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&j.patience, "patience", tcpvet.DefaultPatience, "how long something may take before it is called stuck")
+	f.DurationVar(&j.patience, "patience", tcpvet.DefaultPatience, "how long something may take before it is called stuck; ages are kept in powers of two, so that 10s is surely over at 16.4s, 1m at 65.5s")
 	f.DurationVar(&j.interval, "interval", 0, "look a second time after this long, and judge what changed")
 	f.StringVar(&j.failOn, "fail-on", "warning", "exit with 1 on findings of this severity or worse: "+strings.Join(failWords, ", "))
 	f.StringSliceVar(&j.only, "rule", nil, "judge by these rules only")
