@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 }
 
 // stage is a test's own network namespace and BPF file system.
-func stage(t *testing.T) {
+func stage(t testing.TB) {
 	t.Helper()
 	kerneltest.Root(t)
 	kerneltest.Need(t, kernel.BTF)

@@ -16,7 +16,7 @@ import (
 )
 
 // had checks that each of the sockets was put down to the process that told of it.
-func had(t *testing.T, r *owner.Reader, c *closing) {
+func had(t testing.TB, r *owner.Reader, c *closing) {
 	t.Helper()
 	for i, number := range c.Cookies {
 		p, ok, err := r.Lookup(number)
@@ -28,7 +28,7 @@ func had(t *testing.T, r *owner.Reader, c *closing) {
 }
 
 // unknown checks that none of the sockets is known.
-func unknown(t *testing.T, r *owner.Reader, cookies ...uint64) {
+func unknown(t testing.TB, r *owner.Reader, cookies ...uint64) {
 	t.Helper()
 	for i, number := range cookies {
 		if p, ok, err := r.Lookup(number); ok || err != nil || p != tcpvet.Nobody {
@@ -39,7 +39,9 @@ func unknown(t *testing.T, r *owner.Reader, cookies ...uint64) {
 
 // The end that closes first rests, whether it connected or accepted, and while its
 // process lives as after that.
-func TestRootWhoClosedFirst(t *testing.T) {
+func TestRootWhoClosedFirst(t *testing.T) { kerneltest.Undisturbed(t, testWhoClosedFirst) }
+
+func testWhoClosedFirst(t testing.TB) {
 	stage(t)
 	var before, after closing
 	kerneltest.Start(t, "close", &before, func(*exec.Cmd) {})
@@ -60,7 +62,7 @@ func TestRootWhoClosedFirst(t *testing.T) {
 }
 
 // heir closes nothing itself: it has what was passed on to it until it ends.
-func heir(t *testing.T, kill bool) {
+func heir(t testing.TB, kill bool) {
 	stage(t)
 	keep(t, owner.Options{})
 	ends, err := connect(unix.AF_INET)
@@ -90,12 +92,19 @@ func heir(t *testing.T, kill bool) {
 	had(t, reader(t), &closing{PID: int32(cmd.Process.Pid), Start: start, Comm: "sleep", Cookies: []uint64{number}})
 }
 
-func TestRootEnded(t *testing.T)  { heir(t, false) }
-func TestRootKilled(t *testing.T) { heir(t, true) }
+func TestRootEnded(t *testing.T) {
+	kerneltest.Undisturbed(t, func(t testing.TB) { heir(t, false) })
+}
+
+func TestRootKilled(t *testing.T) {
+	kerneltest.Undisturbed(t, func(t testing.TB) { heir(t, true) })
+}
 
 // shutdown() sends the FIN while the descriptor stays. The thread that calls it has a
 // name of its own, and the process goes by that of its first thread.
-func TestRootShutdown(t *testing.T) {
+func TestRootShutdown(t *testing.T) { kerneltest.Undisturbed(t, testShutdown) }
+
+func testShutdown(t testing.TB) {
 	stage(t)
 	name, err := unix.BytePtrFromString("worker")
 	must(t, err)
@@ -134,7 +143,9 @@ func TestRootOthers(t *testing.T) {
 }
 
 // What is closed while somebody reads is found too, and asking allocates nothing.
-func TestRootClosedMeanwhile(t *testing.T) {
+func TestRootClosedMeanwhile(t *testing.T) { kerneltest.Undisturbed(t, testClosedMeanwhile) }
+
+func testClosedMeanwhile(t testing.TB) {
 	stage(t)
 	keep(t, owner.Options{})
 	me, err := myself()
@@ -161,7 +172,9 @@ func TestRootClosedMeanwhile(t *testing.T) {
 }
 
 // The latest take the place of what was closed first, and that is counted.
-func TestRootForgotten(t *testing.T) {
+func TestRootForgotten(t *testing.T) { kerneltest.Undisturbed(t, testForgotten) }
+
+func testForgotten(t testing.TB) {
 	stage(t)
 	const room, closes = 1024, 5000
 	k := keep(t, owner.Options{Connections: room})

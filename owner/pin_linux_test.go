@@ -83,7 +83,9 @@ func TestRootKeeperKilled(t *testing.T) {
 }
 
 // Keepers do not disturb each other, and a reader asks all.
-func TestRootTwoKeepers(t *testing.T) {
+func TestRootTwoKeepers(t *testing.T) { kerneltest.Undisturbed(t, testTwoKeepers) }
+
+func testTwoKeepers(t testing.TB) {
 	stage(t)
 	var said string
 	first := kerneltest.Start(t, "keep", &said, func(*exec.Cmd) {})

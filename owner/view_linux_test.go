@@ -56,6 +56,14 @@ func inside() error {
 	return kerneltest.Say(s)
 }
 
+// viewed is how a part looks from inside of namespaces.
+type viewed struct {
+	name   string
+	argv   []string
+	first  bool // the part is the first process of its PID namespace
+	beyond bool // of what is remembered
+}
+
 // A process goes by the PID of the reader's namespace, and by its start as /proc has it
 // there; one that the reader's namespace does not show stays unknown.
 func TestRootNamespaces(t *testing.T) {
@@ -65,12 +73,7 @@ func TestRootNamespaces(t *testing.T) {
 	for range 4 {
 		deep = append(deep, pid...)
 	}
-	for _, test := range []struct {
-		name   string
-		argv   []string
-		first  bool // the part is the first process of its PID namespace
-		beyond bool // of what is remembered
-	}{
+	for _, test := range []viewed{
 		{"PID", pid, true, false},
 		{"third PID", append(append([]string{}, pid...), append(pid, pid...)...), true, false},
 		{"fifth PID", deep, true, true},
@@ -78,44 +81,48 @@ func TestRootNamespaces(t *testing.T) {
 		{"both", append([]string{unshare, "--time", "--boottime", "5000"}, pid...), true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			stage(t)
-			keep(t, owner.Options{})
-			ends, err := connect(unix.AF_INET)
-			must(t, err)
-			mine, err := end(ends.client, ends.server)
-			must(t, err)
-			var s sighting
-			kerneltest.Play(t, "inside", &s, func(cmd *exec.Cmd) {
-				self, err := os.Executable()
-				must(t, err)
-				cmd.Path, cmd.Args = test.argv[0], append(test.argv[:len(test.argv):len(test.argv)], self)
-				cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-				cmd.Env = append(cmd.Env, tell(mine))
-			})
-			if (s.PID == 1) != test.first {
-				t.Fatalf("the part has PID %d", s.PID)
-			}
-			want := s.process()
-			if test.beyond {
-				want = tcpvet.Nobody
-			}
-			for i, p := range s.Found {
-				if p != want {
-					t.Errorf("socket %d: inside it is %v, and /proc says %v", i, p, want)
-				}
-			}
-			if len(s.Outside) != 1 || s.Outside[0] == test.first {
-				t.Errorf("what was closed outside is known inside: %v", s.Outside)
-			}
-			r := reader(t)
-			for i, number := range s.Cookies {
-				p, ok, err := r.Lookup(number)
-				must(t, err)
-				if !ok || !p.Known() || test.first && p.PID == 1 {
-					t.Errorf("socket %d: outside it is %v %v", i, p, ok)
-				}
-			}
+			kerneltest.Undisturbed(t, func(t testing.TB) { testNamespaces(t, test) })
 		})
+	}
+}
+
+func testNamespaces(t testing.TB, test viewed) {
+	stage(t)
+	keep(t, owner.Options{})
+	ends, err := connect(unix.AF_INET)
+	must(t, err)
+	mine, err := end(ends.client, ends.server)
+	must(t, err)
+	var s sighting
+	kerneltest.Play(t, "inside", &s, func(cmd *exec.Cmd) {
+		self, err := os.Executable()
+		must(t, err)
+		cmd.Path, cmd.Args = test.argv[0], append(test.argv[:len(test.argv):len(test.argv)], self)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+		cmd.Env = append(cmd.Env, tell(mine))
+	})
+	if (s.PID == 1) != test.first {
+		t.Fatalf("the part has PID %d", s.PID)
+	}
+	want := s.process()
+	if test.beyond {
+		want = tcpvet.Nobody
+	}
+	for i, p := range s.Found {
+		if p != want {
+			t.Errorf("socket %d: inside it is %v, and /proc says %v", i, p, want)
+		}
+	}
+	if len(s.Outside) != 1 || s.Outside[0] == test.first {
+		t.Errorf("what was closed outside is known inside: %v", s.Outside)
+	}
+	r := reader(t)
+	for i, number := range s.Cookies {
+		p, ok, err := r.Lookup(number)
+		must(t, err)
+		if !ok || !p.Known() || test.first && p.PID == 1 {
+			t.Errorf("socket %d: outside it is %v %v", i, p, ok)
+		}
 	}
 }
 

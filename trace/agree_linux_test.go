@@ -10,11 +10,12 @@ import (
 	"github.com/tcpvet/tcpvet"
 	"github.com/tcpvet/tcpvet/capture"
 	"github.com/tcpvet/tcpvet/capture/live"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // eavesdrop follows the segments on lo. What it gives ends that, and gives how each
 // connection ended, by its client.
-func eavesdrop(t *testing.T) func() map[netip.AddrPort]tcpvet.Ending {
+func eavesdrop(t testing.TB) func() map[netip.AddrPort]tcpvet.Ending {
 	t.Helper()
 	endings := make(map[netip.AddrPort]tcpvet.Ending)
 	tracker := capture.NewTracker(capture.TrackerOptions{Dated: true}, func(c *tcpvet.Conversation) error {
@@ -49,7 +50,9 @@ func eavesdrop(t *testing.T) func() map[netip.AddrPort]tcpvet.Ending {
 
 // The wire tells of each way to end what both ends' sockets tell of it, but for
 // timeouts: those the kernel alone knows.
-func TestRootAgreeWithTheWire(t *testing.T) {
+func TestRootAgreeWithTheWire(t *testing.T) { kerneltest.Undisturbed(t, testAgreeWithTheWire) }
+
+func testAgreeWithTheWire(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	heard := eavesdrop(t)
 	l, at := listen(t, lo4)

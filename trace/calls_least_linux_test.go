@@ -64,7 +64,9 @@ func callsLeast() error {
 
 // Where the calls cannot be seen that is told by name, with what it needs, and what
 // changes a socket's state is told all the same.
-func TestRootCallsLeastPrivilege(t *testing.T) {
+func TestRootCallsLeastPrivilege(t *testing.T) { kerneltest.Undisturbed(t, testCallsLeastPrivilege) }
+
+func testCallsLeastPrivilege(t testing.TB) {
 	need(t)
 	kerneltest.Netns(t)
 	for _, caps := range [][]uintptr{{unix.CAP_BPF, unix.CAP_PERFMON}, {unix.CAP_SYS_ADMIN}, {unix.CAP_SYS_ADMIN, unix.CAP_DAC_READ_SEARCH}} {

@@ -16,14 +16,14 @@ import (
 type stage struct {
 	name          string
 	call          tcpvet.Call
-	do            func(*testing.T) (local string, err error) // local "" for what want says
+	do            func(testing.TB) (local string, err error) // local "" for what want says
 	local, remote string                                     // remote "" for none
 	cause         tcpvet.Cause
 	silent        bool // nothing is to be told
 }
 
 // run stages it on the test's own goroutine, which is in the namespace.
-func (s *stage) run(t *testing.T, w *callTrace) {
+func (s *stage) run(t testing.TB, w *callTrace) {
 	t.Helper()
 	local, err := s.do(t)
 	if local == "" {
@@ -41,7 +41,7 @@ func (s *stage) run(t *testing.T, w *callTrace) {
 	}
 }
 
-func (s *stage) check(t *testing.T, w *callTrace, e *tcpvet.Event, local string, errno int) {
+func (s *stage) check(t testing.TB, w *callTrace, e *tcpvet.Event, local string, errno int) {
 	t.Helper()
 	if e.Kind != tcpvet.EventFail || e.Call != s.call || e.Errno != errno || e.Cause != s.cause || e.Netns != w.netns {
 		t.Errorf("%s: told %s of %s, errno %d, cause %q, netns %d; want fail of %s, errno %d, cause %q, netns %d",
@@ -64,20 +64,20 @@ func (s *stage) check(t *testing.T, w *callTrace, e *tcpvet.Event, local string,
 
 // connects is a stage of a plain connect().
 func connects(name string, family, kind int, to, local, remote string, cause tcpvet.Cause) stage {
-	return stage{name: name, local: local, remote: remote, cause: cause, do: func(t *testing.T) (string, error) {
+	return stage{name: name, local: local, remote: remote, cause: cause, do: func(t testing.TB) (string, error) {
 		return "", unix.Connect(tcp(t, family, kind), target(to))
 	}}
 }
 
 // binds is a stage of a plain bind().
 func binds(name string, family int, at, local string, cause tcpvet.Cause) stage {
-	return stage{name: name, call: tcpvet.CallBind, local: local, cause: cause, do: func(t *testing.T) (string, error) {
+	return stage{name: name, call: tcpvet.CallBind, local: local, cause: cause, do: func(t testing.TB) (string, error) {
 		return "", unix.Bind(tcp(t, family, 0), target(at))
 	}}
 }
 
 // ip runs ip(8) in the test's namespace.
-func ip(t *testing.T, args ...string) {
+func ip(t testing.TB, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(kerneltest.Tool(t, "ip"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ip %v: %v: %s", args, err, out)
@@ -85,14 +85,16 @@ func ip(t *testing.T, args ...string) {
 }
 
 // setting writes a setting of the test's own network namespace.
-func setting(t *testing.T, path, value string) {
+func setting(t testing.TB, path, value string) {
 	t.Helper()
 	must(t, os.WriteFile("/proc/sys/net/"+path, []byte(value), 0)) // of the calling thread
 }
 
 // What a call answers without a change of state is told with what it was asked, and
 // with the errno that the program got.
-func TestRootCallsConnect(t *testing.T) {
+func TestRootCallsConnect(t *testing.T) { kerneltest.Undisturbed(t, testCallsConnect) }
+
+func testCallsConnect(t testing.TB) {
 	w := traceCalls(t)
 	ip(t, "link", "add", "near", "type", "veth", "peer", "name", "far")
 	ip(t, "addr", "add", "192.0.2.1/24", "dev", "near")
@@ -111,30 +113,30 @@ func TestRootCallsConnect(t *testing.T) {
 		connects("a route that is prohibited", inet, 0, "198.51.100.1:80", "0.0.0.0:0", "198.51.100.1:80", tcpvet.CauseUnknown),
 		connects("a broadcast address", inet, 0, "192.0.2.255:80", "0.0.0.0:0", "192.0.2.255:80", tcpvet.CauseNoRoute),
 		connects("a link that is not named", inet6, 0, "[fe80::1]:80", "[::]:0", "[fe80::1]:80", tcpvet.CauseUnknown),
-		{name: "a loopback source", remote: "192.0.2.9:80", cause: tcpvet.CauseSourceScope, do: func(t *testing.T) (string, error) {
+		{name: "a loopback source", remote: "192.0.2.9:80", cause: tcpvet.CauseSourceScope, do: func(t testing.TB) (string, error) {
 			fd := tcp(t, inet, 0)
 			must(t, unix.Bind(fd, target("127.0.0.1:0")))
 			return ownEnd(t, fd), unix.Connect(fd, target("192.0.2.9:80"))
 		}},
-		{name: "a loopback source, mapped", remote: "192.0.2.9:80", cause: tcpvet.CauseSourceScope, do: func(t *testing.T) (string, error) {
+		{name: "a loopback source, mapped", remote: "192.0.2.9:80", cause: tcpvet.CauseSourceScope, do: func(t testing.TB) (string, error) {
 			fd := tcp(t, inet6, 0)
 			must(t, unix.Bind(fd, target("[::ffff:127.0.0.1]:0")))
 			return ownEnd(t, fd), unix.Connect(fd, target("[::ffff:192.0.2.9]:80"))
 		}},
-		{name: "another family", local: "0.0.0.0:0", remote: "[::1]:80", cause: tcpvet.CauseUnknown, do: func(t *testing.T) (string, error) {
+		{name: "another family", local: "0.0.0.0:0", remote: "[::1]:80", cause: tcpvet.CauseUnknown, do: func(t testing.TB) (string, error) {
 			return "", connectRaw(tcp(t, inet, 0), unsafe.Pointer(&wrong), unsafe.Sizeof(wrong))
 		}},
-		{name: "an address that cannot be read", local: "0.0.0.0:0", cause: tcpvet.CauseUnknown, do: func(t *testing.T) (string, error) {
+		{name: "an address that cannot be read", local: "0.0.0.0:0", cause: tcpvet.CauseUnknown, do: func(t testing.TB) (string, error) {
 			return "", connectRaw(tcp(t, inet, 0), nil, 16)
 		}},
-		{name: "an address cut short", local: "[::]:0", cause: tcpvet.CauseUnknown, do: func(t *testing.T) (string, error) {
+		{name: "an address cut short", local: "[::]:0", cause: tcpvet.CauseUnknown, do: func(t testing.TB) (string, error) {
 			return "", connectRaw(tcp(t, inet6, 0), unsafe.Pointer(&wrong), 20)
 		}},
-		{name: "an address cut short, IPv4", local: "0.0.0.0:0", cause: tcpvet.CauseUnknown, do: func(t *testing.T) (string, error) {
+		{name: "an address cut short, IPv4", local: "0.0.0.0:0", cause: tcpvet.CauseUnknown, do: func(t testing.TB) (string, error) {
 			short := unix.RawSockaddrInet4{Family: inet, Port: 0x5000, Addr: [4]byte{10, 1, 2, 3}}
 			return "", connectRaw(tcp(t, inet, 0), unsafe.Pointer(&short), 8)
 		}},
-		{name: "of MPTCP", local: "0.0.0.0:0", remote: "10.1.2.3:80", cause: tcpvet.CauseNoRoute, do: func(t *testing.T) (string, error) {
+		{name: "of MPTCP", local: "0.0.0.0:0", remote: "10.1.2.3:80", cause: tcpvet.CauseNoRoute, do: func(t testing.TB) (string, error) {
 			return "", unix.Connect(socketOf(t, inet, unix.SOCK_STREAM, unix.IPPROTO_MPTCP), target("10.1.2.3:80"))
 		}},
 	} {
@@ -143,14 +145,16 @@ func TestRootCallsConnect(t *testing.T) {
 }
 
 // What no failure of TCP is stays untold.
-func TestRootCallsSilent(t *testing.T) {
+func TestRootCallsSilent(t *testing.T) { kerneltest.Undisturbed(t, testCallsSilent) }
+
+func testCallsSilent(t testing.TB) {
 	w := traceCalls(t)
 	_, at := listening(t, "127.0.0.1:0")
 	const inet, stream, now = unix.AF_INET, unix.SOCK_STREAM, unix.SOCK_NONBLOCK
-	quiet := func(name string, do func(*testing.T) error) stage {
-		return stage{name: name, silent: true, do: func(t *testing.T) (string, error) { return "", do(t) }}
+	quiet := func(name string, do func(testing.TB) error) stage {
+		return stage{name: name, silent: true, do: func(t testing.TB) (string, error) { return "", do(t) }}
 	}
-	gives := func(t *testing.T, want unix.Errno, err error) error {
+	gives := func(t testing.TB, want unix.Errno, err error) error {
 		t.Helper()
 		if errnoOf(err) != int(want) {
 			t.Errorf("staged %v, want %v", err, want)
@@ -158,47 +162,47 @@ func TestRootCallsSilent(t *testing.T) {
 		return err
 	}
 	for _, s := range []stage{
-		quiet("UDP", func(t *testing.T) error {
+		quiet("UDP", func(t testing.TB) error {
 			return gives(t, unix.ENETUNREACH, unix.Connect(socketOf(t, inet, unix.SOCK_DGRAM, 0), target("10.1.2.3:80")))
 		}),
-		quiet("TCP's packets, raw", func(t *testing.T) error {
+		quiet("TCP's packets, raw", func(t testing.TB) error {
 			return gives(t, unix.ENETUNREACH, unix.Connect(socketOf(t, inet, unix.SOCK_RAW, unix.IPPROTO_TCP), target("10.1.2.3:80")))
 		}),
-		quiet("a Unix socket", func(t *testing.T) error {
+		quiet("a Unix socket", func(t testing.TB) error {
 			return gives(t, unix.ENOENT, unix.Connect(socketOf(t, unix.AF_UNIX, stream, 0), &unix.SockaddrUnix{Name: t.TempDir() + "/none"}))
 		}),
-		quiet("a Unix socket that is bound", func(t *testing.T) error {
+		quiet("a Unix socket that is bound", func(t testing.TB) error {
 			return gives(t, unix.ENOENT, unix.Bind(socketOf(t, unix.AF_UNIX, stream, 0), &unix.SockaddrUnix{Name: t.TempDir() + "/none/none"}))
 		}),
-		quiet("UDP that is bound", func(t *testing.T) error {
+		quiet("UDP that is bound", func(t testing.TB) error {
 			return gives(t, unix.EADDRNOTAVAIL, unix.Bind(socketOf(t, inet, unix.SOCK_DGRAM, 0), target("192.0.2.7:0")))
 		}),
-		quiet("what is no socket", func(t *testing.T) error {
+		quiet("what is no socket", func(t testing.TB) error {
 			f, err := os.Open("/dev/null")
 			must(t, err)
 			defer f.Close()
 			return gives(t, unix.ENOTSOCK, unix.Connect(int(f.Fd()), target(at)))
 		}),
-		quiet("no descriptor", func(t *testing.T) error { return gives(t, unix.EBADF, unix.Connect(-1, target(at))) }),
-		quiet("a descriptor beyond all", func(t *testing.T) error { return gives(t, unix.EBADF, unix.Connect(1<<30, target(at))) }),
-		quiet("a socket of UDP that cannot be", func(t *testing.T) error {
+		quiet("no descriptor", func(t testing.TB) error { return gives(t, unix.EBADF, unix.Connect(-1, target(at))) }),
+		quiet("a descriptor beyond all", func(t testing.TB) error { return gives(t, unix.EBADF, unix.Connect(1<<30, target(at))) }),
+		quiet("a socket of UDP that cannot be", func(t testing.TB) error {
 			_, err := unix.Socket(inet, stream, unix.IPPROTO_UDP)
 			return gives(t, unix.EPROTONOSUPPORT, err)
 		}),
-		quiet("a socket of packets", func(t *testing.T) error {
+		quiet("a socket of packets", func(t testing.TB) error {
 			_, err := unix.Socket(inet, unix.SOCK_SEQPACKET, 0)
 			return gives(t, unix.ESOCKTNOSUPPORT, err)
 		}),
-		quiet("a family that is not there", func(t *testing.T) error {
+		quiet("a family that is not there", func(t testing.TB) error {
 			_, err := unix.Socket(4095, stream, 0)
 			return gives(t, unix.EAFNOSUPPORT, err)
 		}),
-		quiet("connected, and again", func(t *testing.T) error {
+		quiet("connected, and again", func(t testing.TB) error {
 			fd := tcp(t, inet, 0)
 			must(t, unix.Connect(fd, target(at)))
 			return gives(t, unix.EISCONN, unix.Connect(fd, target(at)))
 		}),
-		quiet("under way, and asked again", func(t *testing.T) error {
+		quiet("under way, and asked again", func(t testing.TB) error {
 			// Nobody answers what is sent to an address of a link without a carrier.
 			ip(t, "link", "add", "near", "type", "veth", "peer", "name", "far")
 			ip(t, "addr", "add", "192.0.2.1/24", "dev", "near")
@@ -207,12 +211,12 @@ func TestRootCallsSilent(t *testing.T) {
 			gives(t, unix.EINPROGRESS, unix.Connect(fd, target("192.0.2.9:80")))
 			return gives(t, unix.EALREADY, unix.Connect(fd, target("192.0.2.9:80")))
 		}),
-		quiet("nothing to accept", func(t *testing.T) error {
+		quiet("nothing to accept", func(t testing.TB) error {
 			empty, _ := listening(t, "127.0.0.1:0")
 			_, _, err := unix.Accept4(empty, unix.SOCK_CLOEXEC)
 			return gives(t, unix.EAGAIN, err)
 		}),
-		quiet("a listener that was shut down", func(t *testing.T) error {
+		quiet("a listener that was shut down", func(t testing.TB) error {
 			shut, _ := listening(t, "127.0.0.1:0")
 			must(t, unix.Shutdown(shut, unix.SHUT_RDWR))
 			_, _, err := unix.Accept4(shut, unix.SOCK_CLOEXEC)
@@ -224,7 +228,9 @@ func TestRootCallsSilent(t *testing.T) {
 }
 
 // bind() and socket() change no state at all.
-func TestRootCallsBind(t *testing.T) {
+func TestRootCallsBind(t *testing.T) { kerneltest.Undisturbed(t, testCallsBind) }
+
+func testCallsBind(t testing.TB) {
 	w := traceCalls(t)
 	const inet, inet6 = unix.AF_INET, unix.AF_INET6
 	_, at := listening(t, "127.0.0.1:0")
@@ -242,12 +248,12 @@ func TestRootCallsBind(t *testing.T) {
 		binds("a listener's port, IPv6", inet6, at6, at6, tcpvet.CauseBoundPorts),
 		binds("a port that is merely bound", inet, "127.0.0.1:40000", "127.0.0.1:40000", tcpvet.CauseBoundPorts),
 		binds("no port of the range is left", inet, "127.0.0.1:0", "127.0.0.1:0", tcpvet.CauseBoundPorts),
-		{name: "bound before", call: tcpvet.CallBind, local: "127.0.0.1:1025", cause: tcpvet.CauseUnknown, do: func(t *testing.T) (string, error) {
+		{name: "bound before", call: tcpvet.CallBind, local: "127.0.0.1:1025", cause: tcpvet.CauseUnknown, do: func(t testing.TB) (string, error) {
 			fd := tcp(t, inet, 0)
 			must(t, unix.Bind(fd, target("127.0.0.1:1024")))
 			return "", unix.Bind(fd, target("127.0.0.1:1025"))
 		}},
-		{name: "of MPTCP", call: tcpvet.CallBind, local: at, cause: tcpvet.CauseBoundPorts, do: func(t *testing.T) (string, error) {
+		{name: "of MPTCP", call: tcpvet.CallBind, local: at, cause: tcpvet.CauseBoundPorts, do: func(t testing.TB) (string, error) {
 			return "", unix.Bind(socketOf(t, inet, unix.SOCK_STREAM, unix.IPPROTO_MPTCP), target(at))
 		}},
 	} {
@@ -260,7 +266,7 @@ func TestRootCallsBind(t *testing.T) {
 }
 
 // without takes a capability from the calling thread while f runs.
-func without(t *testing.T, capability uint, f func()) {
+func without(t testing.TB, capability uint, f func()) {
 	t.Helper()
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var before [2]unix.CapUserData
@@ -273,7 +279,9 @@ func without(t *testing.T, capability uint, f func()) {
 }
 
 // Whether IPv6 is off and lo is down is seen while it is so.
-func TestRootCallsNamespace(t *testing.T) {
+func TestRootCallsNamespace(t *testing.T) { kerneltest.Undisturbed(t, testCallsNamespace) }
+
+func testCallsNamespace(t testing.TB) {
 	need(t)
 	kerneltest.Netns(t)
 	// One whose lo was never up: lo that is set down keeps its routes for IPv4.

@@ -21,14 +21,14 @@ type callTrace struct {
 }
 
 // traceCalls begins one. Failures of calls must be there to be seen.
-func traceCalls(t *testing.T) *callTrace {
+func traceCalls(t testing.TB) *callTrace {
 	t.Helper()
 	need(t)
 	kerneltest.Netns(t)
 	return traceCallsHere(t)
 }
 
-func traceCallsHere(t *testing.T) *callTrace {
+func traceCallsHere(t testing.TB) *callTrace {
 	t.Helper()
 	id, err := netns.Self()
 	must(t, err)
@@ -42,7 +42,7 @@ func traceCallsHere(t *testing.T) *callTrace {
 }
 
 // told gives what has happened since it was last asked.
-func (w *callTrace) told(t *testing.T) (events []tcpvet.Event) {
+func (w *callTrace) told(t testing.TB) (events []tcpvet.Event) {
 	t.Helper()
 	ended, end := context.WithCancel(context.Background())
 	end() // what had come is handed over all the same

@@ -66,7 +66,7 @@ func askedToEnd() error {
 }
 
 // playing starts a part and waits until it has come to its end; end lets it.
-func playing(t *testing.T, cmd *exec.Cmd) (end func() error) {
+func playing(t testing.TB, cmd *exec.Cmd) (end func() error) {
 	t.Helper()
 	in, err := cmd.StdinPipe()
 	must(t, err)
@@ -84,7 +84,9 @@ func playing(t *testing.T, cmd *exec.Cmd) (end func() error) {
 // Each failure is told of the process that made the call, by the number that it has
 // here, whichever of its threads it was. What fails in a namespace that was not asked
 // for is not told.
-func TestRootCallsProcesses(t *testing.T) {
+func TestRootCallsProcesses(t *testing.T) { kerneltest.Undisturbed(t, testCallsProcesses) }
+
+func testCallsProcesses(t testing.TB) {
 	w := traceCalls(t)
 	const each = 2
 	var processes []tcpvet.Process
@@ -166,7 +168,9 @@ func failAtLimit() error {
 	return kerneltest.Say(errnos)
 }
 
-func TestRootCallsDescriptors(t *testing.T) {
+func TestRootCallsDescriptors(t *testing.T) { kerneltest.Undisturbed(t, testCallsDescriptors) }
+
+func testCallsDescriptors(t testing.TB) {
 	w := traceCalls(t)
 	var errnos []int
 	kerneltest.Play(t, "callsLimit", &errnos, func(*exec.Cmd) {})
@@ -217,7 +221,9 @@ func failToDial() error {
 
 // One Dial of Go makes three connect(), which are told as one failure; of another
 // program each connect() is one.
-func TestRootCallsDial(t *testing.T) {
+func TestRootCallsDial(t *testing.T) { kerneltest.Undisturbed(t, testCallsDial) }
+
+func testCallsDial(t testing.TB) {
 	f := follow(t, Options{Kinds: Fails, Calls: true})
 	to := exhaust(t, netip.MustParseAddrPort("127.0.0.1:0")).String()
 	cmd := kerneltest.Part("callsGo")
@@ -264,7 +270,9 @@ for _ in range(int(sys.argv[2])):
 }
 
 // Who accepts a connection is noted with it at once.
-func TestRootCallsAccepter(t *testing.T) {
+func TestRootCallsAccepter(t *testing.T) { kerneltest.Undisturbed(t, testCallsAccepter) }
+
+func testCallsAccepter(t testing.TB) {
 	w := traceCalls(t)
 	p, comm := self(t)
 	for _, on := range []netip.AddrPort{lo4, lo6} {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 var (
@@ -27,7 +28,7 @@ type ending struct {
 // closing is one way for a connection to end.
 type closing struct {
 	name           string
-	act            func(t *testing.T, client, server *socket)
+	act            func(t testing.TB, client, server *socket)
 	client, server ending
 }
 
@@ -37,7 +38,7 @@ const (
 )
 
 // shut sends a FIN and keeps the descriptor.
-func shut(t *testing.T, s *socket) {
+func shut(t testing.TB, s *socket) {
 	t.Helper()
 	must(t, unix.Shutdown(s.fd, unix.SHUT_WR))
 }
@@ -45,11 +46,11 @@ func shut(t *testing.T, s *socket) {
 // closings are what RFC 9293 (sections 3.6, 3.10.7.4) and the kernel's documentation
 // have it: who sends the first FIN, or the RST where there is none.
 var closings = []closing{
-	{"client first", func(t *testing.T, c, s *socket) { c.close(); awaitState(t, s, tcpvet.CloseWait); s.close() },
+	{"client first", func(t testing.TB, c, s *socket) { c.close(); awaitState(t, s, tcpvet.CloseWait); s.close() },
 		ending{local, fin, false, false}, ending{remote, fin, false, true}},
-	{"server first", func(t *testing.T, c, s *socket) { s.close(); awaitState(t, c, tcpvet.CloseWait); c.close() },
+	{"server first", func(t testing.TB, c, s *socket) { s.close(); awaitState(t, c, tcpvet.CloseWait); c.close() },
 		ending{remote, fin, false, true}, ending{local, fin, false, false}},
-	{"half closed", func(t *testing.T, c, s *socket) {
+	{"half closed", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, c, tcpvet.FinWait2)
 		s.close()
@@ -57,51 +58,51 @@ var closings = []closing{
 		c.close()
 	},
 		ending{local, fin, false, false}, ending{remote, fin, false, true}},
-	{"linger 0", func(t *testing.T, c, s *socket) { abortive(t, c); c.close(); awaitState(t, s, tcpvet.Unconn) },
+	{"linger 0", func(t testing.TB, c, s *socket) { abortive(t, c); c.close(); awaitState(t, s, tcpvet.Unconn) },
 		ending{local, rst, false, false}, ending{remote, rst, true, false}},
-	{"unread data", func(t *testing.T, c, s *socket) { write(t, s, "unread"); awaitData(t, c); c.close() },
+	{"unread data", func(t testing.TB, c, s *socket) { write(t, s, "unread"); awaitData(t, c); c.close() },
 		ending{local, rst, false, false}, ending{remote, rst, true, false}},
-	{"disconnected", func(t *testing.T, c, s *socket) { disconnect(t, c) },
+	{"disconnected", func(t testing.TB, c, s *socket) { disconnect(t, c) },
 		ending{local, rst, false, false}, ending{remote, rst, true, false}},
-	{"destroyed", func(t *testing.T, c, s *socket) { destroy(t, localOf(t, c), localOf(t, s), c.cookie) },
+	{"destroyed", func(t testing.TB, c, s *socket) { destroy(t, localOf(t, c), localOf(t, s), c.cookie) },
 		ending{local, rst, false, false}, ending{remote, rst, true, false}},
-	{"destroyed in CLOSE-WAIT", func(t *testing.T, c, s *socket) {
+	{"destroyed in CLOSE-WAIT", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, s, tcpvet.CloseWait)
 		destroy(t, localOf(t, s), localOf(t, c), s.cookie)
 	}, ending{local, rst, true, false}, ending{remote, rst, false, true}},
-	{"RST in CLOSE-WAIT", func(t *testing.T, c, s *socket) {
+	{"RST in CLOSE-WAIT", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, s, tcpvet.CloseWait)
 		abortive(t, c)
 		c.close()
 	}, ending{local, rst, false, false}, ending{remote, rst, true, true}},
-	{"RST in FIN-WAIT-2", func(t *testing.T, c, s *socket) {
+	{"RST in FIN-WAIT-2", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, s, tcpvet.CloseWait)
 		abortive(t, s)
 		s.close()
 	}, ending{local, rst, true, false}, ending{remote, rst, false, true}},
-	{"unread data in FIN-WAIT-2", func(t *testing.T, c, s *socket) {
+	{"unread data in FIN-WAIT-2", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, c, tcpvet.FinWait2)
 		write(t, s, "unread")
 		awaitData(t, c)
 		c.close()
 	}, ending{local, rst, false, false}, ending{remote, rst, true, true}},
-	{"data to what is closed", func(t *testing.T, c, s *socket) {
+	{"data to what is closed", func(t testing.TB, c, s *socket) {
 		c.close()
 		awaitState(t, s, tcpvet.CloseWait)
 		write(t, s, "too late")
 		awaitState(t, s, tcpvet.Unconn)
 	}, ending{local, fin, false, false}, ending{remote, rst, true, true}},
-	{"no FIN-WAIT-2 for orphans", func(t *testing.T, c, s *socket) {
+	{"no FIN-WAIT-2 for orphans", func(t testing.TB, c, s *socket) {
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_LINGER2, -1)
 		shut(t, c)
 		awaitState(t, c, tcpvet.FinWait2)
 		c.close()
 	}, ending{local, rst, false, false}, ending{remote, rst, true, true}},
-	{"keepalive in vain", func(t *testing.T, c, s *socket) {
+	{"keepalive in vain", func(t testing.TB, c, s *socket) {
 		deafen(t, s)
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 1)
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 1)
@@ -111,7 +112,7 @@ var closings = []closing{
 		abortive(t, s)
 		s.close()
 	}, ending{nobody, timeout, false, false}, ending{local, rst, false, false}},
-	{"user timeout", func(t *testing.T, c, s *socket) {
+	{"user timeout", func(t testing.TB, c, s *socket) {
 		deafen(t, s)
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 300)
 		write(t, c, "in vain")
@@ -119,7 +120,7 @@ var closings = []closing{
 		abortive(t, s)
 		s.close()
 	}, ending{nobody, timeout, false, false}, ending{local, rst, false, false}},
-	{"FIN in vain", func(t *testing.T, c, s *socket) {
+	{"FIN in vain", func(t testing.TB, c, s *socket) {
 		deafen(t, s)
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 300)
 		shut(t, c)
@@ -127,7 +128,7 @@ var closings = []closing{
 		abortive(t, s)
 		s.close()
 	}, ending{local, timeout, false, false}, ending{local, rst, false, false}},
-	{"last ACK in vain", func(t *testing.T, c, s *socket) {
+	{"last ACK in vain", func(t testing.TB, c, s *socket) {
 		shut(t, c)
 		awaitState(t, s, tcpvet.CloseWait)
 		deafen(t, c)
@@ -149,6 +150,10 @@ func disconnect(t testing.TB, s *socket) {
 
 func TestRootClose(t *testing.T) {
 	t.Parallel() // it waits most of the time
+	kerneltest.Undisturbed(t, testClose)
+}
+
+func testClose(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	for _, at := range []netip.AddrPort{lo4, lo6} {
 		l, to := listen(t, at)

@@ -16,7 +16,9 @@ import (
 
 // A process in a cgroup of a name like Docker's is told with its container, and one
 // that is in none without.
-func TestRootContainer(t *testing.T) {
+func TestRootContainer(t *testing.T) { kerneltest.Undisturbed(t, testContainer) }
+
+func testContainer(t testing.TB) {
 	kerneltest.Root(t)
 	kerneltest.Need(t, kernel.CgroupV2)
 	mount, err := kernel.CgroupV2Mount()

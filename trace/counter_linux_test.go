@@ -12,7 +12,9 @@ import (
 )
 
 // Failures and ends are counted by their kind, in the namespaces that were asked for.
-func TestRootCounter(t *testing.T) {
+func TestRootCounter(t *testing.T) { kerneltest.Undisturbed(t, testCounter) }
+
+func testCounter(t testing.TB) {
 	need(t)
 	kerneltest.Netns(t)
 	id, err := netns.Self()

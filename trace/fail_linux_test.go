@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/source/procfs"
 )
 
@@ -26,23 +27,23 @@ type failed struct {
 // SO_ERROR gives afterwards.
 var failures = []struct {
 	name string
-	act  func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno
+	act  func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno
 	want failed
 }{
-	{"refused", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno { return errno(dial(c, at)) },
+	{"refused", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno { return errno(dial(c, at)) },
 		failed{111, tcpvet.CauseRefused, 1}},
-	{"refused without waiting", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"refused without waiting", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		must(t, unix.SetNonblock(c.fd, true))
 		if err := dial(c, at); err != unix.EINPROGRESS {
 			return errno(err)
 		}
 		return pending(t, c)
 	}, failed{111, tcpvet.CauseRefused, 1}},
-	{"no answer", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"no answer", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		option(t, c, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1)
 		return errno(dial(c, deaf(t, at)))
 	}, failed{110, tcpvet.CauseTimedOut, 3}}, // one more than TCP_SYNCNT says: checked by the kernel's counter below
-	{"given up", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"given up", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		must(t, unix.SetNonblock(c.fd, true))
 		if err := dial(c, deaf(t, at)); err != unix.EINPROGRESS {
 			return errno(err)
@@ -50,7 +51,7 @@ var failures = []struct {
 		c.close()
 		return 0
 	}, failed{0, tcpvet.NoCause, 1}},
-	{"disconnected", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"disconnected", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		must(t, unix.SetNonblock(c.fd, true))
 		if err := dial(c, deaf(t, at)); err != unix.EINPROGRESS {
 			return errno(err)
@@ -58,7 +59,7 @@ var failures = []struct {
 		disconnect(t, c)
 		return 0
 	}, failed{0, tcpvet.NoCause, 1}},
-	{"destroyed", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"destroyed", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		must(t, unix.SetNonblock(c.fd, true))
 		to := deaf(t, at)
 		if err := dial(c, to); err != unix.EINPROGRESS {
@@ -67,19 +68,19 @@ var failures = []struct {
 		destroy(t, localOf(t, c), to, c.cookie)
 		return pending(t, c)
 	}, failed{103, tcpvet.CauseUnknown, 1}},
-	{"no port left", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno { return errno(dial(c, exhaust(t, at))) },
+	{"no port left", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno { return errno(dial(c, exhaust(t, at))) },
 		failed{99, tcpvet.CausePortsExhausted, 0}},
-	{"no port left, without waiting", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"no port left, without waiting", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		must(t, unix.SetNonblock(c.fd, true))
 		return errno(dial(c, exhaust(t, at)))
 	}, failed{99, tcpvet.CausePortsExhausted, 0}},
-	{"no port left for a source address", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"no port left for a source address", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		to := exhaust(t, at)
 		option(t, c, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 		must(t, unix.Bind(c.fd, sockaddr(netip.AddrPortFrom(at.Addr(), 0), familyOf(at))))
 		return errno(dial(c, to))
 	}, failed{99, tcpvet.CausePortsExhausted, 0}},
-	{"no port left at the second try", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"no port left at the second try", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		to := exhaust(t, at)
 		sysctl(t, "ip_local_port_range", usualRange)
 		if err := dial(c, at); err != unix.ECONNREFUSED {
@@ -88,7 +89,7 @@ var failures = []struct {
 		sysctl(t, "ip_local_port_range", smallRange)
 		return errno(dial(c, to))
 	}, failed{99, tcpvet.CausePortsExhausted, 0}},
-	{"tuple exists", func(t *testing.T, c *socket, at netip.AddrPort) unix.Errno {
+	{"tuple exists", func(t testing.TB, c *socket, at netip.AddrPort) unix.Errno {
 		_, to := listen(t, netip.AddrPortFrom(at.Addr(), 0))
 		other := newSocket(t, familyOf(at), 0)
 		for _, s := range []*socket{other, c} {
@@ -106,7 +107,7 @@ var failures = []struct {
 const usualRange, smallRange = "32768 60999", "40000 40003"
 
 // exhaust takes every port of a small range towards what it gives.
-func exhaust(t *testing.T, at netip.AddrPort) netip.AddrPort {
+func exhaust(t testing.TB, at netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	_, to := listen(t, netip.AddrPortFrom(at.Addr(), 0))
 	sysctl(t, "ip_local_port_range", smallRange)
@@ -118,7 +119,7 @@ func exhaust(t *testing.T, at netip.AddrPort) netip.AddrPort {
 }
 
 // deaf gives a listener that hears no SYN.
-func deaf(t *testing.T, at netip.AddrPort) netip.AddrPort {
+func deaf(t testing.TB, at netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	l, to := listen(t, netip.AddrPortFrom(at.Addr(), 0))
 	deafen(t, l)
@@ -131,7 +132,7 @@ func errno(err error) unix.Errno {
 }
 
 // pending waits for the end of an attempt and gives its error.
-func pending(t *testing.T, c *socket) unix.Errno {
+func pending(t testing.TB, c *socket) unix.Errno {
 	t.Helper()
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLOUT}}, int(generous.Milliseconds()))
 	if err != nil || n != 1 {
@@ -145,6 +146,10 @@ func pending(t *testing.T, c *socket) unix.Errno {
 // The errno that is told is the one that the program got.
 func TestRootFail(t *testing.T) {
 	t.Parallel() // it waits most of the time
+	kerneltest.Undisturbed(t, testFail)
+}
+
+func testFail(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	for _, at := range []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9"), netip.MustParseAddrPort("[::1]:9")} {
 		for _, test := range failures {

@@ -106,7 +106,9 @@ func leaderless() error {
 }
 
 // A process that is killed closes what it holds; so does the last of several.
-func TestRootHolderEnds(t *testing.T) {
+func TestRootHolderEnds(t *testing.T) { kerneltest.Undisturbed(t, testHolderEnds) }
+
+func testHolderEnds(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	l, at := listen(t, lo4)
 	var answer holdingAnswer
@@ -150,7 +152,9 @@ func TestRootHolderEnds(t *testing.T) {
 
 // What was accepted is known by a pass over descriptors: in this process, and in one
 // without its main thread.
-func TestRootHolderAdopted(t *testing.T) {
+func TestRootHolderAdopted(t *testing.T) { kerneltest.Undisturbed(t, testHolderAdopted) }
+
+func testHolderAdopted(t testing.TB) {
 	tr := stopped(t, Options{PassShare: 1})
 	l, here := listen(t, lo4)
 	connected(t, l, here)
@@ -203,7 +207,9 @@ func TestRootHolderAdopted(t *testing.T) {
 
 // Nobody accepted it: nobody is told. Its client gets an RST (RFC 9293, section 3.10.4;
 // kernel function inet_csk_listen_stop).
-func TestRootHolderNone(t *testing.T) {
+func TestRootHolderNone(t *testing.T) { kerneltest.Undisturbed(t, testHolderNone) }
+
+func testHolderNone(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	l, at := listen(t, lo4)
 	c := newSocket(t, unix.AF_INET, 0)
@@ -225,7 +231,9 @@ func TestRootHolderNone(t *testing.T) {
 }
 
 // Who destroys the sockets of others is not who had them (sock_diag(7), SOCK_DESTROY).
-func TestRootHolderDestroyed(t *testing.T) {
+func TestRootHolderDestroyed(t *testing.T) { kerneltest.Undisturbed(t, testHolderDestroyed) }
+
+func testHolderDestroyed(t testing.TB) {
 	f := follow(t, Options{PassShare: 1, Kinds: allKinds})
 	l, at := listen(t, lo4)
 	var answer holdingAnswer

@@ -54,7 +54,9 @@ func inside() error {
 			return err
 		}
 		enough := errors.New("enough")
-		err = tr.Run(context.Background(), func(e *tcpvet.Event) error {
+		ctx, cancel := context.WithTimeout(context.Background(), hasty)
+		defer cancel()
+		err = tr.Run(ctx, func(e *tcpvet.Event) error {
 			switch to {
 			case e.Remote:
 				v.Client = *e
@@ -80,7 +82,9 @@ func inside() error {
 // Seen from inside of a PID namespace, PIDs are those of that one, and who is outside
 // is not seen; from inside of a time namespace, a process began when /proc says so
 // there, and an event happened now.
-func TestRootHolderInside(t *testing.T) {
+func TestRootHolderInside(t *testing.T) { kerneltest.Undisturbed(t, testHolderInside) }
+
+func testHolderInside(t testing.TB) {
 	need(t)
 	unshare := kerneltest.Tool(t, "unshare")
 	program, err := os.Executable()

@@ -28,7 +28,7 @@ type leaker struct {
 
 // leak starts a program with PORT SEVERAL FEW and more behind its own arguments, and
 // waits until it has opened everything.
-func leak(t *testing.T, port string, argv []string, args ...string) *leaker {
+func leak(t testing.TB, port string, argv []string, args ...string) *leaker {
 	t.Helper()
 	l := &leaker{Cmd: exec.Command(argv[0], append(append(argv[1:len(argv):len(argv)], port), args...)...)}
 	l.Stderr = os.Stderr
@@ -50,7 +50,7 @@ func leak(t *testing.T, port string, argv []string, args ...string) *leaker {
 }
 
 // holds waits until the program says so.
-func (l *leaker) holds(t *testing.T) {
+func (l *leaker) holds(t testing.TB) {
 	t.Helper()
 	if line, err := l.out.ReadString('\n'); err != nil || !strings.HasPrefix(line, "held") {
 		t.Fatalf("%v said %q: %v", l.Args, line, err)
@@ -64,7 +64,7 @@ func (l *leaker) end() {
 
 // apart runs the rest of the test in a network namespace, and a process in it: one that
 // only a thread is in cannot be found.
-func apart(t *testing.T) {
+func apart(t testing.TB) {
 	t.Helper()
 	kerneltest.Root(t)
 	kerneltest.Need(t, kernel.BTF)
@@ -82,13 +82,13 @@ func apart(t *testing.T) {
 }
 
 // hangUp listens, and closes what it accepted at once.
-func hangUp(t *testing.T) (port string) {
+func hangUp(t testing.TB) (port string) {
 	t.Helper()
 	return strconv.Itoa(int(kerneltest.Serve(t, "127.0.0.1:0", kerneltest.HangUp).Port()))
 }
 
 // made gives the program that a compiler makes of testdata/leak.
-func made(t *testing.T, compiler string, args ...string) []string {
+func made(t testing.TB, compiler string, args ...string) []string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "leak")
 	cmd := exec.Command(kerneltest.Tool(t, compiler), append(args, "-o", program)...)
@@ -103,7 +103,7 @@ func made(t *testing.T, compiler string, args ...string) []string {
 }
 
 // lineOf gives the number of the line that a comment names.
-func lineOf(t *testing.T, file, name string) int {
+func lineOf(t testing.TB, file, name string) int {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -121,7 +121,7 @@ func lineOf(t *testing.T, file, name string) int {
 }
 
 // watch begins to remember. The Resolver reads what is found.
-func watch(t *testing.T, opt trace.StacksOptions) (*trace.Stacks, *symbol.Resolver) {
+func watch(t testing.TB, opt trace.StacksOptions) (*trace.Stacks, *symbol.Resolver) {
 	t.Helper()
 	r := symbol.New(symbol.Options{})
 	opt.Python = r.PythonLayout
@@ -138,7 +138,7 @@ func watch(t *testing.T, opt trace.StacksOptions) (*trace.Stacks, *symbol.Resolv
 }
 
 // look looks once so many connections are in CLOSE-WAIT, as ss counts them.
-func look(t *testing.T, s *trace.Stacks, r *symbol.Resolver, want int, change func(*trace.LeakOptions)) tcpvet.Leaks {
+func look(t testing.TB, s *trace.Stacks, r *symbol.Resolver, want int, change func(*trace.LeakOptions)) tcpvet.Leaks {
 	t.Helper()
 	src, err := source.Open("netlink")
 	must(t, err)
@@ -168,7 +168,7 @@ func look(t *testing.T, s *trace.Stacks, r *symbol.Resolver, want int, change fu
 }
 
 // closeWaits asks ss.
-func closeWaits(t *testing.T) int {
+func closeWaits(t testing.TB) int {
 	t.Helper()
 	out, err := exec.Command(kerneltest.Tool(t, "ss"), "-Htn", "state", "close-wait").Output()
 	if err != nil {
@@ -178,7 +178,7 @@ func closeWaits(t *testing.T) int {
 }
 
 // processOf gives the process of a program that runs.
-func processOf(t *testing.T, pid int) tcpvet.Process {
+func processOf(t testing.TB, pid int) tcpvet.Process {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -193,7 +193,7 @@ func processOf(t *testing.T, pid int) tcpvet.Process {
 	return tcpvet.Process{PID: int32(pid), Start: start}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func must(t *testing.T, err error) {
 }
 
 // ownNetns gives the inode of the namespace that the test's thread is in.
-func ownNetns(t *testing.T) string {
+func ownNetns(t testing.TB) string {
 	t.Helper()
 	name, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // dial opens a connection that is held until the test ends.
-func dial(t *testing.T, port string) net.Conn {
+func dial(t testing.TB, port string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", "127.0.0.1:"+port)
 	must(t, err)
@@ -41,7 +41,7 @@ func gapText(l tcpvet.Leaks) (text string) {
 }
 
 // group gives the only group that is known so.
-func group(t *testing.T, l tcpvet.Leaks, by tcpvet.StackKnownBy) *tcpvet.Leak {
+func group(t testing.TB, l tcpvet.Leaks, by tcpvet.StackKnownBy) *tcpvet.Leak {
 	t.Helper()
 	var found *tcpvet.Leak
 	for i := range l.Groups {
@@ -60,7 +60,9 @@ func group(t *testing.T, l tcpvet.Leaks, by tcpvet.StackKnownBy) *tcpvet.Leak {
 
 // What was opened before the trace, what was opened since, and what was accepted never
 // share a group.
-func TestRootLeakWays(t *testing.T) {
+func TestRootLeakWays(t *testing.T) { kerneltest.Undisturbed(t, testLeakWays) }
+
+func testLeakWays(t testing.TB) {
 	apart(t)
 	port := hangUp(t)
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,7 +133,9 @@ func TestRootLeakBlind(t *testing.T) {
 }
 
 // Nobody is counted before his time, and the time is that of the FIN.
-func TestRootLeakOlderThan(t *testing.T) {
+func TestRootLeakOlderThan(t *testing.T) { kerneltest.Undisturbed(t, testLeakOlderThan) }
+
+func testLeakOlderThan(t testing.TB) {
 	apart(t)
 	port := hangUp(t)
 	s, r := watch(t, trace.StacksOptions{})
@@ -209,7 +213,7 @@ func TestRootStacksNetns(t *testing.T) {
 }
 
 // settle waits until the kernel is done with what was closed.
-func settle(t *testing.T, s *trace.Stacks) {
+func settle(t testing.TB, s *trace.Stacks) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		out, err := exec.Command(kerneltest.Tool(t, "ss"), "-Htn", "state", "connected", "exclude", "time-wait").Output()
@@ -224,7 +228,9 @@ func settle(t *testing.T, s *trace.Stacks) {
 }
 
 // The stack is read in the process that opened the connection, whoever holds it.
-func TestRootLeakHandedOver(t *testing.T) {
+func TestRootLeakHandedOver(t *testing.T) { kerneltest.Undisturbed(t, testLeakHandedOver) }
+
+func testLeakHandedOver(t testing.TB) {
 	apart(t)
 	port := hangUp(t)
 	s, r := watch(t, trace.StacksOptions{})
@@ -251,7 +257,9 @@ func TestRootLeakHandedOver(t *testing.T) {
 }
 
 // In a PID namespace of its own a process has the number that the reader knows it by.
-func TestRootLeakPIDNamespace(t *testing.T) {
+func TestRootLeakPIDNamespace(t *testing.T) { kerneltest.Undisturbed(t, testLeakPIDNamespace) }
+
+func testLeakPIDNamespace(t testing.TB) {
 	apart(t)
 	port := hangUp(t)
 	s, r := watch(t, trace.StacksOptions{})

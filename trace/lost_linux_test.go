@@ -15,7 +15,7 @@ import (
 )
 
 // stopped begins a trace of a new namespace that nobody reads yet.
-func stopped(t *testing.T, o Options) *Tracer {
+func stopped(t testing.TB, o Options) *Tracer {
 	t.Helper()
 	need(t)
 	kerneltest.Netns(t)
@@ -29,7 +29,7 @@ func stopped(t *testing.T, o Options) *Tracer {
 }
 
 // readOut runs the trace until it has told all that had come.
-func readOut(t *testing.T, tr *Tracer, yield func(*tcpvet.Event) error) {
+func readOut(t testing.TB, tr *Tracer, yield func(*tcpvet.Event) error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
@@ -39,7 +39,9 @@ func readOut(t *testing.T, tr *Tracer, yield func(*tcpvet.Event) error) {
 }
 
 // What the ring has no room for is counted: told and lost are all that happened.
-func TestRootLost(t *testing.T) {
+func TestRootLost(t *testing.T) { kerneltest.Undisturbed(t, testLost) }
+
+func testLost(t testing.TB) {
 	tr := stopped(t, Options{Ring: 1, Kinds: Opens | Closes})
 	l, at := listen(t, lo4)
 	const connections = 1000
@@ -81,7 +83,9 @@ func TestRootLost(t *testing.T) {
 }
 
 // What finds no room in the table is told, as far as it can be, and counted.
-func TestRootLostTrack(t *testing.T) {
+func TestRootLostTrack(t *testing.T) { kerneltest.Undisturbed(t, testLostTrack) }
+
+func testLostTrack(t testing.TB) {
 	const room, connections = 64, 100 // cookies in turn take all places
 	tr := stopped(t, Options{Connections: room})
 	l, at := listen(t, lo4)
@@ -125,7 +129,7 @@ func TestRootLostTrack(t *testing.T) {
 }
 
 // noneFollowed checks that nothing stays in the table, nor at a place.
-func noneFollowed(t *testing.T, tr *Tracer) {
+func noneFollowed(t testing.TB, tr *Tracer) {
 	t.Helper()
 	var key uint64
 	if err := tr.objects.Conns.NextKey(nil, &key); err == nil {
@@ -143,7 +147,9 @@ func noneFollowed(t *testing.T, tr *Tracer) {
 
 // A change that comes while the processor is at another is told by the other program,
 // and is not lost.
-func TestRootLostBetween(t *testing.T) {
+func TestRootLostBetween(t *testing.T) { kerneltest.Undisturbed(t, testLostBetween) }
+
+func testLostBetween(t testing.TB) {
 	tr := stopped(t, Options{})
 	// The first one, which is attached first, taken away, and the processors at it for good.
 	for i, c := range tr.closers {
@@ -171,7 +177,9 @@ func TestRootLostBetween(t *testing.T) {
 }
 
 // Errors of the functions that are given end a Run as they are.
-func TestRootRunEnds(t *testing.T) {
+func TestRootRunEnds(t *testing.T) { kerneltest.Undisturbed(t, testRunEnds) }
+
+func testRunEnds(t testing.TB) {
 	enough := errors.New("enough")
 	tr := stopped(t, Options{Idle: func() error { return enough }})
 	l, at := listen(t, lo4)

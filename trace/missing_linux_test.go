@@ -68,7 +68,9 @@ func least() error {
 		return err
 	}
 	enough := errors.New("enough")
-	err = tr.Run(context.Background(), func(e *tcpvet.Event) error {
+	ctx, cancel := context.WithTimeout(context.Background(), hasty)
+	defer cancel()
+	err = tr.Run(ctx, func(e *tcpvet.Event) error {
 		if e.Remote == to {
 			v.Client = *e
 			return enough
@@ -82,7 +84,9 @@ func least() error {
 }
 
 // CAP_BPF and CAP_PERFMON are enough; who lacks them is told so by name.
-func TestRootLeast(t *testing.T) {
+func TestRootLeast(t *testing.T) { kerneltest.Undisturbed(t, testLeast) }
+
+func testLeast(t testing.TB) {
 	need(t)
 	kerneltest.Netns(t)
 	_, at := listen(t, lo4)

@@ -24,7 +24,9 @@ func mptcp() error {
 
 // A connection of MPTCP shows as that of its first subflow, once at each end; its own
 // socket is none of TCP.
-func TestRootMPTCP(t *testing.T) {
+func TestRootMPTCP(t *testing.T) { kerneltest.Undisturbed(t, testMPTCP) }
+
+func testMPTCP(t testing.TB) {
 	f := follow(t, Options{PassShare: 1})
 	kerneltest.Need(t, mptcp)
 	open := func() *socket {

@@ -10,7 +10,9 @@ import (
 
 // A trace of one network namespace is told nothing of another; one of all is told of
 // which each connection is.
-func TestRootNamespaces(t *testing.T) {
+func TestRootNamespaces(t *testing.T) { kerneltest.Undisturbed(t, testNamespaces) }
+
+func testNamespaces(t testing.TB) {
 	f := follow(t, Options{})
 	here := f.options.Netns[0]
 	all, err := Open(Options{PassShare: -1})
@@ -18,7 +20,7 @@ func TestRootNamespaces(t *testing.T) {
 	t.Cleanup(func() { must(t, all.Close()) })
 
 	in := make(map[uint64]tcpvet.NetnsID) // by cookie
-	stage := func(t *testing.T) *socket {
+	stage := func() *socket {
 		id, err := netns.Self()
 		must(t, err)
 		l, at := listen(t, lo4)
@@ -28,12 +30,11 @@ func TestRootNamespaces(t *testing.T) {
 		s.close()
 		return s
 	}
-	t.Run("elsewhere", func(t *testing.T) {
-		kerneltest.Netns(t)
-		stage(t)
-	})
-	s := stage(t)
+	s := stage()
 	f.one("close", of(tcpvet.EventClose, s.cookie))
+	kerneltest.Netns(t) // and now elsewhere
+	stage()
+	f.end()
 	for _, e := range f.all(func(e *tcpvet.Event) bool { return e.Netns != here || in[e.Cookie] != here }) {
 		t.Errorf("of another namespace: %+v", e)
 	}

@@ -13,7 +13,9 @@ import (
 
 // Both ends of a connection are told when it opens, by whatever family of socket and
 // whether connect() waits or not.
-func TestRootOpen(t *testing.T) {
+func TestRootOpen(t *testing.T) { kerneltest.Undisturbed(t, testOpen) }
+
+func testOpen(t testing.TB) {
 	f := follow(t, Options{PassShare: 1, Kinds: Opens | States})
 	l4, at4 := listen(t, lo4)
 	l6, at6 := listen(t, lo6)
@@ -106,28 +108,34 @@ func equal(a, b []tcpvet.State) bool {
 func TestRootOpenToItself(t *testing.T) {
 	for _, kinds := range []Kinds{allKinds, 0} {
 		t.Run("", func(t *testing.T) {
-			f := follow(t, Options{Kinds: kinds})
-			c := newSocket(t, unix.AF_INET, 0)
-			must(t, unix.Bind(c.fd, sockaddr(lo4, unix.AF_INET)))
-			at := localOf(t, c)
-			must(t, unix.Connect(c.fd, sockaddr(at, unix.AF_INET)))
-			e := f.one("open", of(tcpvet.EventOpen, c.cookie))
-			if e.Role != tcpvet.Client || e.Local != at || e.Remote != at || e.From != tcpvet.SynRecv || e.Took <= 0 {
-				t.Errorf("%+v", e)
-			}
-			c.close()
-			// Its own FIN comes to it before an ACK of it: CLOSING.
-			e = f.one("close", of(tcpvet.EventClose, c.cookie))
-			if e.First != tcpvet.CloserBoth || e.How != tcpvet.HowFIN {
-				t.Errorf("closed first by %q, %v", e.First, e.How)
-			}
+			kerneltest.Undisturbed(t, func(t testing.TB) { testOpenToItself(t, kinds) })
 		})
+	}
+}
+
+func testOpenToItself(t testing.TB, kinds Kinds) {
+	f := follow(t, Options{Kinds: kinds})
+	c := newSocket(t, unix.AF_INET, 0)
+	must(t, unix.Bind(c.fd, sockaddr(lo4, unix.AF_INET)))
+	at := localOf(t, c)
+	must(t, unix.Connect(c.fd, sockaddr(at, unix.AF_INET)))
+	e := f.one("open", of(tcpvet.EventOpen, c.cookie))
+	if e.Role != tcpvet.Client || e.Local != at || e.Remote != at || e.From != tcpvet.SynRecv || e.Took <= 0 {
+		t.Errorf("%+v", e)
+	}
+	c.close()
+	// Its own FIN comes to it before an ACK of it: CLOSING.
+	e = f.one("close", of(tcpvet.EventClose, c.cookie))
+	if e.First != tcpvet.CloserBoth || e.How != tcpvet.HowFIN {
+		t.Errorf("closed first by %q, %v", e.First, e.How)
 	}
 }
 
 // What was there before the trace began is known by who holds it, and its times are
 // not.
-func TestRootOpenBefore(t *testing.T) {
+func TestRootOpenBefore(t *testing.T) { kerneltest.Undisturbed(t, testOpenBefore) }
+
+func testOpenBefore(t testing.TB) {
 	need(t)
 	pairs := stageBefore(t)
 	f := followHere(t, Options{PassShare: 1, Kinds: Closes | States})
@@ -173,7 +181,7 @@ func TestRootOpenBeforeFull(t *testing.T) {
 
 type pair struct{ client, server *socket }
 
-func stageBefore(t *testing.T) (pairs []pair) {
+func stageBefore(t testing.TB) (pairs []pair) {
 	t.Helper()
 	kerneltest.Netns(t)
 	for _, at := range []netip.AddrPort{lo4, lo6} {

@@ -4,11 +4,14 @@ import (
 	"testing"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // The stack of an event is read if the event is chosen, and kept once something is known
 // of each of its frames.
-func TestRootOpeners(t *testing.T) {
+func TestRootOpeners(t *testing.T) { kerneltest.Undisturbed(t, testOpeners) }
+
+func testOpeners(t testing.TB) {
 	read, chosen := 0, false
 	answers := [][]tcpvet.Frame{
 		{{Module: "app"}, {Address: 1}},

@@ -6,11 +6,14 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // A connection whose place another has is followed as well as that one: how long, who
 // first, how long in CLOSE-WAIT, and whose.
-func TestRootPlaces(t *testing.T) {
+func TestRootPlaces(t *testing.T) { kerneltest.Undisturbed(t, testPlaces) }
+
+func testPlaces(t testing.TB) {
 	for _, calls := range []bool{false, true} {
 		tr := stopped(t, Options{Connections: 7, Calls: calls}) // which is one place, and the table
 		if n := tr.options.places(); n != 1 {
@@ -56,7 +59,7 @@ func TestRootPlaces(t *testing.T) {
 }
 
 // acceptUnix accepts what is not of TCP and has no cookie: it is noted nowhere.
-func acceptUnix(t *testing.T) {
+func acceptUnix(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("unix", "")
 	must(t, err)

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // paper is a ring in common memory, whose data does not repeat as the kernel's does
@@ -88,7 +89,9 @@ func FuzzRing(f *testing.F) {
 }
 
 // Nothing is lost or told twice where the ring begins anew.
-func TestRootRing(t *testing.T) {
+func TestRootRing(t *testing.T) { kerneltest.Undisturbed(t, testRing) }
+
+func testRing(t testing.TB) {
 	tr := stopped(t, Options{Ring: 1})
 	l, at := listen(t, lo4)
 	const rounds, each = 12, 50

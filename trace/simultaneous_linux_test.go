@@ -7,10 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // What needs a peer that does what a kernel does not, or not when a test wants it.
-func TestRootRawPeer(t *testing.T) {
+func TestRootRawPeer(t *testing.T) { kerneltest.Undisturbed(t, testRawPeer) }
+
+func testRawPeer(t testing.TB) {
 	f := follow(t, Options{Kinds: allKinds})
 	p := newRawPeer(t)
 	closed := func(what string, c *socket, first tcpvet.Closer, how tcpvet.CloseHow, reset bool) {

@@ -6,13 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/trace"
 )
 
 // An opening whose end was missed is taken away, once one finds no room: by close, by
 // RST, of what was accepted, and where the memory of the socket is another's by now.
 // What is still open stays.
-func TestRootStacksSweep(t *testing.T) {
+func TestRootStacksSweep(t *testing.T) { kerneltest.Undisturbed(t, testStacksSweep) }
+
+func testStacksSweep(t testing.TB) {
 	const room, stay = 64, 5
 	apart(t)
 	port := hangUp(t)

@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 // blind takes the program from the tracepoint for as long as what is done: nothing of it
 // is seen, nor counted.
-func blind(t *testing.T, tr *Tracer, do func()) {
+func blind(t testing.TB, tr *Tracer, do func()) {
 	t.Helper()
 	at := slices.IndexFunc(tr.closers, func(c io.Closer) bool { _, is := c.(link.Link); return is })
 	must(t, tr.closers[at].Close())
@@ -28,7 +29,7 @@ func blind(t *testing.T, tr *Tracer, do func()) {
 }
 
 // sweepUntil sweeps until so many ends were found.
-func sweepUntil(t *testing.T, tr *Tracer, n uint64) {
+func sweepUntil(t testing.TB, tr *Tracer, n uint64) {
 	t.Helper()
 	until(t, "the ends that were not seen", func() bool {
 		must(t, tr.sweeper.sweep(0))
@@ -45,54 +46,60 @@ func TestRootSweep(t *testing.T) {
 		lost  uint64
 	}{{"closes", Opens | Closes, 4}, {"states", States, 4}, {"failures", Fails, 0}} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := stopped(t, Options{Connections: 7, Kinds: test.kinds}) // one place, and the table
-			l, at := listen(t, lo4)
-			var pairs []pair
-			for range 3 {
-				c, s := connected(t, l, at)
-				pairs = append(pairs, pair{c, s})
-			}
-			blind(t, tr, func() {
-				for _, p := range pairs[:2] { // the first has the place
-					abortive(t, p.client)
-					p.client.close()
-					awaitState(t, p.server, tcpvet.Unconn)
-				}
-			})
-			sweepUntil(t, tr, 4)
-			must(t, tr.sweeper.sweep(0))
-			var opened, lost uint64
-			closed := map[uint64]bool{}
-			pairs[2].client.close()
-			awaitState(t, pairs[2].server, tcpvet.CloseWait)
-			pairs[2].server.close()
-			readOut(t, tr, func(e *tcpvet.Event) error {
-				switch e.Kind {
-				case tcpvet.EventOpen:
-					opened++
-				case tcpvet.EventClose:
-					if closed[e.Cookie] = true; e.Took <= 0 {
-						t.Errorf("%+v: its begin was forgotten", e)
-					}
-				case tcpvet.EventLost:
-					lost += e.Count
-				}
-				return nil
-			})
-			s := tr.Stats()
-			if s.Swept != 4 || s.Lost != test.lost || lost != test.lost || s.Unfollowed != 0 {
-				t.Errorf("%+v, told of %d lost; want 4 swept, %d lost", s, lost, test.lost)
-			}
-			if test.kinds&Closes != 0 && (opened != 6 || len(closed) != 2 || !closed[pairs[2].client.cookie] || !closed[pairs[2].server.cookie]) {
-				t.Errorf("%d opened, %v closed: want 6, and the two ends of the last", opened, closed)
-			}
-			noneFollowed(t, tr)
+			kerneltest.Undisturbed(t, func(t testing.TB) { testSweep(t, test.kinds, test.lost) })
 		})
 	}
 }
 
+func testSweep(t testing.TB, kinds Kinds, wantLost uint64) {
+	tr := stopped(t, Options{Connections: 7, Kinds: kinds}) // one place, and the table
+	l, at := listen(t, lo4)
+	var pairs []pair
+	for range 3 {
+		c, s := connected(t, l, at)
+		pairs = append(pairs, pair{c, s})
+	}
+	blind(t, tr, func() {
+		for _, p := range pairs[:2] { // the first has the place
+			abortive(t, p.client)
+			p.client.close()
+			awaitState(t, p.server, tcpvet.Unconn)
+		}
+	})
+	sweepUntil(t, tr, 4)
+	must(t, tr.sweeper.sweep(0))
+	var opened, lost uint64
+	closed := map[uint64]bool{}
+	pairs[2].client.close()
+	awaitState(t, pairs[2].server, tcpvet.CloseWait)
+	pairs[2].server.close()
+	readOut(t, tr, func(e *tcpvet.Event) error {
+		switch e.Kind {
+		case tcpvet.EventOpen:
+			opened++
+		case tcpvet.EventClose:
+			if closed[e.Cookie] = true; e.Took <= 0 {
+				t.Errorf("%+v: its begin was forgotten", e)
+			}
+		case tcpvet.EventLost:
+			lost += e.Count
+		}
+		return nil
+	})
+	s := tr.Stats()
+	if s.Swept != 4 || s.Lost != wantLost || lost != wantLost || s.Unfollowed != 0 {
+		t.Errorf("%+v, told of %d lost; want 4 swept, %d lost", s, lost, wantLost)
+	}
+	if kinds&Closes != 0 && (opened != 6 || len(closed) != 2 || !closed[pairs[2].client.cookie] || !closed[pairs[2].server.cookie]) {
+		t.Errorf("%d opened, %v closed: want 6, and the two ends of the last", opened, closed)
+	}
+	noneFollowed(t, tr)
+}
+
 // A failure that no program saw is lost where failures are told.
-func TestRootSweepAttempt(t *testing.T) {
+func TestRootSweepAttempt(t *testing.T) { kerneltest.Undisturbed(t, testSweepAttempt) }
+
+func testSweepAttempt(t testing.TB) {
 	for kinds, lost := range map[Kinds]uint64{Fails: 1, Opens | Closes: 0} {
 		tr := stopped(t, Options{Kinds: kinds})
 		l, at := listen(t, lo4)
@@ -117,7 +124,9 @@ func TestRootSweepAttempt(t *testing.T) {
 
 // A socket that is connected anew, after an end that was not seen, is another
 // connection.
-func TestRootSweepAgain(t *testing.T) {
+func TestRootSweepAgain(t *testing.T) { kerneltest.Undisturbed(t, testSweepAgain) }
+
+func testSweepAgain(t testing.TB) {
 	tr := stopped(t, Options{})
 	l, at := listen(t, lo4)
 	c, s := connected(t, l, at)

@@ -38,8 +38,8 @@ def veth():
 def count(state):
     return int(subprocess.run(f"ss -Htan state {state} dport = :8080 | wc -l", shell=True, capture_output=True, text=True).stdout)
 
-def until(what):
-    deadline = time.monotonic() + 120
+def until(what, seconds=120):
+    deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
