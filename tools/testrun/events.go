@@ -31,6 +31,7 @@ type result struct {
 	output                  []string // of the latest run
 	failure                 []string // of the run that failed
 	reason                  string   // why it was skipped
+	again                   int      // how often it was begun anew: kerneltest.Undisturbed
 }
 
 type results map[key]*result
@@ -83,6 +84,9 @@ func (rs results) add(e event, builds map[string][]string) {
 		t.open, t.output = true, nil
 	case "output":
 		t.output = append(t.output, e.Output)
+		if begunAnew.MatchString(e.Output) {
+			t.again++
+		}
 	case "pass":
 		t.open, t.passed, t.output = false, true, nil
 	case "fail":
@@ -109,6 +113,8 @@ func (rs results) end() (failed bool) {
 	}
 	return failed
 }
+
+var begunAnew = regexp.MustCompile(`^\s+\S+\.go:\d+: run \d+ of \d+ failed:`)
 
 var position = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)`)
 
@@ -140,6 +146,7 @@ type tally struct {
 	passed, failed, skipped int
 	failures                []key // with output to show
 	notRun                  []key
+	again                   []key // passed, at not their first run
 }
 
 func (rs results) tally() (sum tally) {
@@ -165,6 +172,9 @@ func (rs results) tally() (sum tally) {
 		case t.failed, k.test == "", parents[k]:
 		case t.passed:
 			sum.passed++
+			if t.again > 0 {
+				sum.again = append(sum.again, k)
+			}
 		case t.skipped:
 			sum.skipped++
 			sum.notRun = append(sum.notRun, k)

@@ -91,6 +91,25 @@ func TestParentItself(t *testing.T) { t.Run("good", func(t *testing.T) {}); t.Er
 	}
 }
 
+// What kerneltest.Undisturbed has to run again is told, though it passed then.
+func TestResultsBegunAnew(t *testing.T) {
+	r := module(t, map[string]string{"a/a_test.go": `package a
+import "testing"
+func TestAtOnce(t *testing.T) { t.Log("a run 1 of 4 failed:") }
+func TestLater(t *testing.T) { t.Logf("run 1 of 4 failed:\n%s", "a.go:1: why"); t.Logf("run 2 of 4 failed:\n%s", "why") }
+`})
+	if err := r.goTest(context.Background(), "./..."); err != nil {
+		t.Fatal(err)
+	}
+	sum := r.results.tally()
+	if len(sum.again) != 1 || sum.again[0].test != "TestLater" || r.results[sum.again[0]].again != 2 {
+		t.Errorf("begun anew: %v", sum.again)
+	}
+	if !r.summary(0, true) {
+		t.Error("the run fails")
+	}
+}
+
 // A test that fails in one run of two has failed; one that ran once has run.
 func TestResultsOfTwoRuns(t *testing.T) {
 	event := func(action, test string) string {
@@ -105,7 +124,7 @@ func TestResultsOfTwoRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if sum := rs.tally(); sum.passed != 1 || sum.failed != 1 || sum.skipped != 0 {
+	if sum := rs.tally(); sum.passed != 1 || sum.failed != 1 || sum.skipped != 0 || len(sum.again) != 0 {
 		t.Errorf("%+v, want B passed and A failed", sum)
 	}
 }

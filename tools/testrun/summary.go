@@ -18,6 +18,12 @@ func (r *repo) summary(took time.Duration, tested bool) bool {
 	for _, k := range sum.failures {
 		fmt.Printf("\nFAILED %s\n%s", k, tail(r.results[k].failure))
 	}
+	if len(sum.again) > 0 {
+		fmt.Println("\npassed, and not at once:")
+	}
+	for _, k := range sum.again {
+		fmt.Printf("  %s: begun anew %d times\n", k, r.results[k].again)
+	}
 	bad := hiddenSkips(r.results, sum.notRun, os.Geteuid() == 0)
 	if len(sum.notRun)+len(r.notes) > 0 {
 		fmt.Println("\nnot run:")
