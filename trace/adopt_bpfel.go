@@ -19,6 +19,7 @@ const (
 	adoptMapConns          = "conns"
 	adoptMapCounts         = "counts"
 	adoptMapNamespaces     = "namespaces"
+	adoptMapPasser         = "passer"
 	adoptMapPlaces         = "places"
 	adoptMapRing           = "ring"
 	adoptMapTold           = "told"
@@ -84,6 +85,7 @@ type adoptMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Passer     *ebpf.MapSpec `ebpf:"passer"`
 	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
@@ -125,6 +127,7 @@ type adoptMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Passer     *ebpf.Map `ebpf:"passer"`
 	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
@@ -135,6 +138,7 @@ func (m *adoptMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Passer,
 		m.Places,
 		m.Ring,
 		m.Told,

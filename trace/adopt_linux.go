@@ -63,7 +63,12 @@ func (a *adopter) pass(wanted int, found func(cookie uint64, who holder)) error 
 		return err
 	}
 	already := a.found
-	if err := a.read(found); err != nil {
+	err = a.read(found)
+	// What it had to close for others is closed: it is a thread as any other again.
+	if over := a.objects.Passer.Put(uint32(0), uint32(0)); over != nil {
+		err = errors.Join(err, fmt.Errorf("tell BPF programs that a pass over descriptors has ended: %w", over))
+	}
+	if err != nil {
 		return err
 	}
 	after, err := threadTime()

@@ -19,6 +19,7 @@ const (
 	callsMapConns          = "conns"
 	callsMapCounts         = "counts"
 	callsMapNamespaces     = "namespaces"
+	callsMapPasser         = "passer"
 	callsMapPlaces         = "places"
 	callsMapRing           = "ring"
 	callsMapTold           = "told"
@@ -91,6 +92,7 @@ type callsMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Passer     *ebpf.MapSpec `ebpf:"passer"`
 	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
@@ -131,6 +133,7 @@ type callsMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Passer     *ebpf.Map `ebpf:"passer"`
 	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
@@ -141,6 +144,7 @@ func (m *callsMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Passer,
 		m.Places,
 		m.Ring,
 		m.Told,

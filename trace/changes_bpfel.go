@@ -20,6 +20,7 @@ const (
 	changesMapConns           = "conns"
 	changesMapCounts          = "counts"
 	changesMapNamespaces      = "namespaces"
+	changesMapPasser          = "passer"
 	changesMapPlaces          = "places"
 	changesMapRing            = "ring"
 	changesMapTold            = "told"
@@ -88,6 +89,7 @@ type changesMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Passer     *ebpf.MapSpec `ebpf:"passer"`
 	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
@@ -130,6 +132,7 @@ type changesMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Passer     *ebpf.Map `ebpf:"passer"`
 	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
@@ -141,6 +144,7 @@ func (m *changesMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Passer,
 		m.Places,
 		m.Ring,
 		m.Told,

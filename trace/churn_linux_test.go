@@ -29,12 +29,9 @@ func churn() error {
 		return err
 	}
 	for i := range order.N {
-		fd, err := unix.Socket(familyOf(order.To), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fd, err := dialled(order.To)
 		if err != nil {
-			return fmt.Errorf("open a socket: %w", err)
-		}
-		if err := unix.Connect(fd, sockaddr(order.To, familyOf(order.To))); err != nil {
-			return fmt.Errorf("connect: %w", err)
+			return err
 		}
 		if i%2 == 0 {
 			err = unix.Shutdown(fd, unix.SHUT_WR)
@@ -50,6 +47,17 @@ func churn() error {
 		unix.Close(fd)
 	}
 	return nil
+}
+
+// dialled opens a connection of a part.
+func dialled(to netip.AddrPort) (fd int, err error) {
+	if fd, err = unix.Socket(familyOf(to), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fd, fmt.Errorf("open a socket: %w", err)
+	}
+	if err = unix.Connect(fd, sockaddr(to, familyOf(to))); err != nil {
+		return fd, fmt.Errorf("connect: %w", err)
+	}
+	return fd, nil
 }
 
 // part starts a part in the namespace of the test and gives it what it is to do. Its

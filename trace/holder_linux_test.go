@@ -39,11 +39,8 @@ func hold() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
 		return err
 	}
-	fd, err := unix.Socket(familyOf(order.To), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := dialled(order.To)
 	if err != nil {
-		return err
-	}
-	if err := unix.Connect(fd, sockaddr(order.To, familyOf(order.To))); err != nil {
 		return err
 	}
 	var answer holdingAnswer

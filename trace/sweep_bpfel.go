@@ -19,6 +19,7 @@ const (
 	sweepMapConns          = "conns"
 	sweepMapCounts         = "counts"
 	sweepMapNamespaces     = "namespaces"
+	sweepMapPasser         = "passer"
 	sweepMapPlaces         = "places"
 	sweepMapRing           = "ring"
 	sweepMapTold           = "told"
@@ -85,6 +86,7 @@ type sweepMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
+	Passer     *ebpf.MapSpec `ebpf:"passer"`
 	Places     *ebpf.MapSpec `ebpf:"places"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Told       *ebpf.MapSpec `ebpf:"told"`
@@ -127,6 +129,7 @@ type sweepMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Namespaces *ebpf.Map `ebpf:"namespaces"`
+	Passer     *ebpf.Map `ebpf:"passer"`
 	Places     *ebpf.Map `ebpf:"places"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Told       *ebpf.Map `ebpf:"told"`
@@ -137,6 +140,7 @@ func (m *sweepMaps) Close() error {
 		m.Conns,
 		m.Counts,
 		m.Namespaces,
+		m.Passer,
 		m.Places,
 		m.Ring,
 		m.Told,

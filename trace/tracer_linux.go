@@ -63,15 +63,20 @@ func Open(o Options) (*Tracer, error) {
 	return t, nil
 }
 
+// tables are those that the objects of a trace share.
+func (t *Tracer) tables() map[string]*ebpf.Map {
+	o := &t.objects
+	return map[string]*ebpf.Map{
+		"ring": o.Ring, "counts": o.Counts, "namespaces": o.Namespaces, "told": o.Told, "conns": o.Conns, "places": o.Places, "passer": o.Passer,
+	}
+}
+
 func (t *Tracer) begin(s *shared) error {
 	if err := s.load(loadChanges, &t.objects); err != nil {
 		return err
 	}
 	t.closers = append(t.closers, &t.objects)
-	s.maps = map[string]*ebpf.Map{
-		"ring": t.objects.Ring, "counts": t.objects.Counts, "namespaces": t.objects.Namespaces, "told": t.objects.Told, "conns": t.objects.Conns,
-		"places": t.objects.Places,
-	}
+	s.maps = t.tables()
 	if err := s.show(t.objects.Namespaces); err != nil {
 		return err
 	}

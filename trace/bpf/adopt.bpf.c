@@ -50,7 +50,10 @@ int adopt(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct adopted a = {};
+	__u32 zero = 0, *passing = bpf_map_lookup_elem(&passer, &zero);
 
+	if (passing)
+		*passing = bpf_get_current_task_btf()->pid;
 	if (!task || !file || is_kernel_thread(task))
 		return 0;
 	struct socket *socket = bpf_sock_from_file(file);

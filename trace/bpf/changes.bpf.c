@@ -19,11 +19,21 @@ struct change {
 	bool own; // made by a call of the running task
 };
 
+static __always_inline bool is_passer(struct task_struct *task)
+{
+	__u32 zero = 0, *tid = bpf_map_lookup_elem(&passer, &zero);
+
+	return tid && *tid == task->pid;
+}
+
 // is_own tells whether the running task has the socket locked: else it is merely what
-// the processor was at. Who destroys the sockets of others locks them too.
+// the processor was at. Who destroys the sockets of others locks them too, and who goes
+// over descriptors closes them.
 static __always_inline bool is_own(struct sock *sk, int from, int error)
 {
-	if (!sk->sk_lock.owned || error == ECONNABORTED || is_kernel_thread(bpf_get_current_task_btf()))
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!sk->sk_lock.owned || error == ECONNABORTED || is_kernel_thread(task) || is_passer(task))
 		return false;
 	return from != TCP_LISTEN || sk->sk_shutdown;
 }

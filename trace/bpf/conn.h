@@ -42,6 +42,16 @@ struct {
 	__type(value, struct conn);
 } conns SEC(".maps");
 
+// The thread that goes over descriptors, as the kernel numbers it, 0 for none. It has
+// each file for a moment: where its process closes that meanwhile, the thread has the
+// last of it, and the socket is closed in its place.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} passer SEC(".maps");
+
 volatile const __u64 places_mask = (1 << 16) - 1; // of cookies
 
 // Behind the places are two for each processor: for what has none while a change of it
