@@ -30,9 +30,11 @@ func (r *repo) fuzz(ctx context.Context, each string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(r.temp, fuzzFolder), 0o755); err != nil {
+	folder := filepath.Join(r.temp, fuzzFolder)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	defer os.RemoveAll(folder)
 	if err := atOnce(ctx, len(pkgs), func(i int) error { return pkgs[i].compile(ctx, r) }); err != nil {
 		return err
 	}

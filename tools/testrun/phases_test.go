@@ -115,6 +115,9 @@ func TestFuzz(t *testing.T) {
 	if !strings.HasPrefix(r.said, "3 targets, 100x each") {
 		t.Errorf("said %q, want 3 targets, 100x each", r.said)
 	}
+	if left, err := os.ReadDir(r.temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind %v, %v", left, err)
+	}
 }
 
 func TestChoose(t *testing.T) {
