@@ -78,7 +78,7 @@ func goleakFound(t *testing.T, out string, passed bool) string {
 		serves := false
 		for _, of := range []string{
 			"net/http/httptest.(*Server)", "net/http.(*Server).Serve", "net/http.(*conn).", "net/http.(*connReader).", "net/http.(*http2serverConn)",
-			"leaktest.peer.func", "leaktest.upgrade.func",
+			"kerneltest.Serve.func", "leaktest.peer.func", "leaktest.upgrade.func",
 		} {
 			serves = serves || strings.Contains(g, of)
 		}

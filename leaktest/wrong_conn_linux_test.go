@@ -1,6 +1,7 @@
 package leaktest
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -77,11 +78,20 @@ func wrongGoroutine(t *testing.T) {
 	addr := peer(t, echo)
 	dialled := make(chan bool)
 	go func() {
+		defer close(dialled)
 		conn, err := net.Dial("tcp", addr)
-		close(dialled)
-		if err == nil {
-			_, _ = io.Copy(io.Discard, conn)
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		// What the listener has not accepted when it closes is reset.
+		fmt.Fprint(conn, "x")
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Error(err)
+			return
+		}
+		dialled <- true
+		_, _ = io.Copy(io.Discard, conn)
 	}()
 	<-dialled
 }
