@@ -3,9 +3,12 @@ package path
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/lab"
@@ -64,6 +67,43 @@ func TestRootAnswers(t *testing.T) {
 				t.Errorf("%q is not in %q", test.says, text)
 			}
 		})
+	}
+}
+
+// The acknowledgement of a FIN that came before a probe went is not taken for one.
+func TestFINAcknowledged(t *testing.T) {
+	t.Parallel()
+	closes := make(chan struct{})
+	o := listen(t, func(c *net.TCPConn) {
+		<-closes
+		c.Close()
+	})
+	c, err := open(t.Context(), netip.MustParseAddrPort(o.Target), timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lodger{connection: c, step: Least}
+	defer l.close(false)
+	l.await()
+	close(closes)
+	until := time.Now().Add(10 * time.Second)
+	for out := l.out; out == l.askedOut; {
+		err := l.raw.Control(func(fd uintptr) {
+			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil || time.Now().After(until) {
+				t.Fatalf("the FIN is not acknowledged: %v", err)
+			}
+			out = info.Segs_out
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.attend(timeout); err != nil {
+		t.Fatal(err)
+	}
+	if !l.decided || l.outcome != probe.Closed || !l.sent.by.IsZero() {
+		t.Errorf("%v: %v, a probe was sent: %v", l.decided, l.outcome, !l.sent.by.IsZero())
 	}
 }
 

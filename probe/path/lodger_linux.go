@@ -61,7 +61,9 @@ func (l *lodger) attend(timeout time.Duration) error {
 		}
 		return nil
 	}
-	if l.sent.by.IsZero() && l.out > l.askedOut {
+	// What acknowledges a FIN is no probe.
+	finACK := !l.ended.by.IsZero() && l.fate == probe.Closed && l.out == l.askedOut+1
+	if l.sent.by.IsZero() && l.out > l.askedOut && !finACK {
 		l.sent = moment{after: later(l.asked, looked), by: now}
 		l.silence.High = now.Sub(l.before.after) + l.rtt
 	}
