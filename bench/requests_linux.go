@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -163,12 +164,9 @@ func takeTurns(address string) (map[string]time.Duration, error) {
 	spent := map[string][]time.Duration{}
 	names := []string{byNetHTTP, byAlike, byKeepalive, byBounded, byTracking}
 	for slice := range requestsSlices + 1 {
-		// Nobody is always the one after another.
-		if first := slice % len(names); first == 0 {
-			slices.Reverse(names)
-		} else {
-			names[0], names[first] = names[first], names[0]
-		}
+		// What one leaves to the collector, or in a cache, the next one pays: that is
+		// another one each time.
+		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
 			before := cpuSoFar()
 			if err := makeSlice(clients[name], address); err != nil {
