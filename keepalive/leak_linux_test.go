@@ -129,6 +129,32 @@ func TestLeakAfterReset(t *testing.T) {
 	}
 }
 
+// usePatience is the patience of useOn.
+const usePatience = 800 * time.Millisecond
+
+// useOn dials and uses the connection for three times the patience, of which no leak is
+// told, and then no more, of which one is.
+func useOn(t *testing.T, l net.Listener, use func(net.Conn) error) (net.Conn, Leak) {
+	t.Helper()
+	var c collected
+	o := c.options()
+	o.LeakPatience = usePatience
+	conn, err := Dialer(o).Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	for began := time.Now(); time.Since(began) < 3*usePatience; time.Sleep(10 * time.Millisecond) {
+		if err := use(conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if leaks := c.all(); len(leaks) != 0 {
+		t.Fatalf("%v", leaks)
+	}
+	return conn, c.one(t)
+}
+
 // Who still reads what had come in before the FIN does not leak; who stops does.
 func TestReadsOn(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
@@ -139,24 +165,12 @@ func TestReadsOn(t *testing.T) {
 			c.Close()
 		}
 	}()
-	var c collected
-	o := c.options()
-	o.LeakPatience = 800 * time.Millisecond
-	conn, err := Dialer(o).Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for began := time.Now(); time.Since(began) < 3*o.LeakPatience; time.Sleep(10 * time.Millisecond) {
-		if _, err := conn.Read(make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if leaks := c.all(); len(leaks) != 0 {
-		t.Fatalf("%v", leaks)
-	}
-	if leak := c.one(t); leak.Age < 4*o.LeakPatience-10*time.Millisecond {
-		t.Errorf("%v after the FIN, want about %v", leak.Age, 4*o.LeakPatience)
+	_, leak := useOn(t, l, func(conn net.Conn) error {
+		_, err := conn.Read(make([]byte, 1))
+		return err
+	})
+	if leak.Age < 4*usePatience-10*time.Millisecond {
+		t.Errorf("%v after the FIN, want about %v", leak.Age, 4*usePatience)
 	}
 }
 
@@ -174,28 +188,15 @@ func TestWritesOn(t *testing.T) {
 			read <- n
 		}
 	}()
-	var c collected
-	o := c.options()
-	o.LeakPatience = 800 * time.Millisecond
-	conn, err := Dialer(o).Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	var sent int64
-	for began := time.Now(); time.Since(began) < 3*o.LeakPatience; time.Sleep(10 * time.Millisecond) {
+	conn, leak := useOn(t, l, func(conn net.Conn) error {
 		n, err := conn.Write([]byte("more"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		sent += int64(n)
-	}
-	if leaks := c.all(); len(leaks) != 0 {
-		t.Fatalf("%v", leaks)
-	}
+		return err
+	})
 	// Acknowledgements hide when the FIN came: its age counts from the first look.
-	if leak := c.one(t); leak.Age < 4*o.LeakPatience-o.LeakPatience/4-10*time.Millisecond {
-		t.Errorf("%v after the FIN, want about %v", leak.Age, 4*o.LeakPatience)
+	if leak.Age < 4*usePatience-usePatience/4-10*time.Millisecond {
+		t.Errorf("%v after the FIN, want about %v", leak.Age, 4*usePatience)
 	}
 	conn.Close()
 	if got := <-read; got != sent {
