@@ -121,7 +121,9 @@ func serve(t testing.TB, l *socket) {
 
 // Twenty thousand connections by two programs: every open and close is told, at both
 // ends, and their numbers are the kernel's own, but for what the kernel passes over.
-func TestRootChurn(t *testing.T) {
+func TestRootChurn(t *testing.T) { kerneltest.Undisturbed(t, testChurn) }
+
+func testChurn(t testing.TB) {
 	const each, programs = 10000, 2
 	// There is room for all of them, should the reader get no processor for a while.
 	f := follow(t, Options{Ring: 16 << 20})

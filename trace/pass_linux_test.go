@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/internal/kerneltest"
 )
 
 func init() { Parts["copies"] = closeCopies }
@@ -51,7 +52,9 @@ func closeCopies() error {
 // A pass over descriptors has each file for a moment. Where its process closes it
 // meanwhile, the kernel closes the socket when the pass lets go: it is told of that
 // process all the same.
-func TestRootPassCloses(t *testing.T) {
+func TestRootPassCloses(t *testing.T) { kerneltest.Undisturbed(t, testPassCloses) }
+
+func testPassCloses(t testing.TB) {
 	const n = 600
 	f := follow(t, Options{PassShare: -1}) // passes are of this test
 	s, err := newShared(f.options)

@@ -20,7 +20,7 @@ type sweeper struct {
 // sweepEvery is how often it is asked whether there may be some, and mostCalm how often
 // in a row the answer may be no. A sweep goes over the table once. That it also looks
 // unasked is because a change is missed, now and then, which the kernel does not count:
-// while another program is attached to the tracepoint, or taken from it.
+// see bpf/sweep.bpf.c.
 const (
 	sweepEvery = 10 * time.Second
 	mostCalm   = 5

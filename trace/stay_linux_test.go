@@ -76,8 +76,8 @@ func (n *tallied) add(e *tcpvet.Event) error {
 }
 
 // missedAt is how many of so many changes may be told by nobody: the kernel passes over
-// one, now and then, while another program is attached to the tracepoint or taken from
-// it, and does not count that (measured with Linux 6.18; perf-stat(1) sees all).
+// one, now and then, and does not count that (bpf/sweep.bpf.c). Where it was busier than
+// that, the test is run again.
 func missedAt(changes int) uint64 { return 2 + uint64(changes)/1000 }
 
 // await waits until so many ends were told to open and to close, or were lost, but for
@@ -101,7 +101,7 @@ func (n *tallied) await(t testing.TB, opened, closed int) {
 
 // stays lets a trace run and fails the test unless every end is told or counted, the
 // tables stay within their bounds, nothing grows, and nothing is left in them.
-func stays(t *testing.T, size staying) {
+func stays(t testing.TB, size staying) {
 	need(t)
 	kerneltest.Netns(t)
 	sysctl(t, "ip_local_port_range", "10000 60999")
@@ -199,17 +199,17 @@ func stays(t *testing.T, size staying) {
 		var key uint64
 		return errors.Is(tr.stacks.objects.Openings.NextKey(nil, &key), ebpf.ErrKeyNotExist)
 	})
-	// Each was taken away when it closed, but for what was missed.
+	// Each was taken away when it closed, but for what was missed: the trace missed it too.
 	opening, err = tr.stacks.Stats()
 	must(t, err)
-	if opening.Swept > opening.Missed+missedAt(2*all) {
-		t.Errorf("%+v: more were swept than were missed", opening)
+	if opening.Swept > opening.Missed+told.lost+missedAt(2*all) {
+		t.Errorf("%+v, %d events lost: more were swept than were missed", opening, told.lost)
 	}
 	t.Logf("%d ends held in a table for %d, %d connections came and went, %d events lost; %+v, %+v", held, size.room, size.churn*round, told.lost, tr.Stats(), opening)
 }
 
 // unfollowed is that of Stats, which is of the goroutine that runs the trace.
-func unfollowed(t *testing.T, tr *Tracer) uint64 {
+func unfollowed(t testing.TB, tr *Tracer) uint64 {
 	t.Helper()
 	n, err := tr.count(countNoRoom)
 	must(t, err)
@@ -217,7 +217,7 @@ func unfollowed(t *testing.T, tr *Tracer) uint64 {
 }
 
 // near checks a count, but for what may have been missed of so many changes.
-func near(t *testing.T, what string, got uint64, want, of int) {
+func near(t testing.TB, what string, got uint64, want, of int) {
 	t.Helper()
 	if missed := missedAt(of); got+missed < uint64(want) || got > uint64(want)+missed {
 		t.Errorf("%d %s, want %d", got, what, want)
@@ -225,7 +225,7 @@ func near(t *testing.T, what string, got uint64, want, of int) {
 }
 
 // memory gives what a map takes of the kernel's memory, in bytes.
-func memory(t *testing.T, m *ebpf.Map) uint64 {
+func memory(t testing.TB, m *ebpf.Map) uint64 {
 	t.Helper()
 	info, err := m.Info()
 	must(t, err)
@@ -241,7 +241,9 @@ func memory(t *testing.T, m *ebpf.Map) uint64 {
 func TestRootStays(t *testing.T) {
 	for name, room := range map[string]int{"room": 1 << 13, "full": 1 << 11} {
 		t.Run(name, func(t *testing.T) {
-			stays(t, staying{held: 2000, holders: 2, room: room, churn: 500, rounds: func(n int) bool { return n < 5 }})
+			kerneltest.Undisturbed(t, func(t testing.TB) {
+				stays(t, staying{held: 2000, holders: 2, room: room, churn: 500, rounds: func(n int) bool { return n < 5 }})
+			})
 		})
 	}
 }

@@ -202,7 +202,9 @@ func TestRootSweepSettled(t *testing.T) {
 
 // Beside sweeps without a pause nothing is swept, what stays open neither, and all is
 // told.
-func TestRootSweepChurn(t *testing.T) {
+func TestRootSweepChurn(t *testing.T) { kerneltest.Undisturbed(t, testSweepChurn) }
+
+func testSweepChurn(t testing.TB) {
 	const each, programs, stay = 3000, 2, 20
 	tr := stopped(t, Options{Ring: 16 << 20, Connections: 64})
 	var sweeps atomic.Int32

@@ -14,12 +14,12 @@ import (
 const attempts = 4
 
 // Undisturbed runs a test that compares what a program at a tracepoint told with all
-// that happened. While another program is attached to that tracepoint or taken from
-// it, as tests of other packages do meanwhile, the kernel now and then passes over a
-// change, and counts nothing (measured with Linux 6.18); a change that an interrupt
-// brings while the program runs is lost too, and counted. So a test that failed is run
-// again, from its beginning: whatever is wrong here fails each time, and the test
-// fails with what the last one said.
+// that happened. On a machine that is busy, as it is with the tests of other packages,
+// the kernel now and then passes over a change, and counts nothing (measured with Linux
+// 6.18, trace/bpf/sweep.bpf.c); a change that an interrupt brings while the program runs
+// is lost too, and counted. So a test that failed is run again, from its beginning:
+// whatever is wrong here fails each time, and the test fails with what the last one
+// said.
 //
 // Each run is a test of its own: it has its goroutine, which Netns may keep, its
 // Context and its Cleanup.

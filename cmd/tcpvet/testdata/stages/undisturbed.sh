@@ -2,9 +2,9 @@
 # change of a connection, and prints what its last run printed: the next one follows
 # only where a run or its check fails, which finds the output in $OUT and $ERR.
 #
-# While others attach programs to the tracepoint, or take them from it, the kernel now
-# and then passes over a change, and counts nothing; one that an interrupt brings while
-# the program runs is lost too, and told. What is wrong here fails each time.
+# On a busy machine the kernel now and then passes over a change, and counts nothing; one
+# that an interrupt brings while the program runs is lost too, and told. What is wrong
+# here fails each time.
 check=$1
 shift
 OUT=$(mktemp)
