@@ -185,25 +185,43 @@ func (j *Journal) hint(err error) string {
 // written down first is what is there then. done lets the next one go on. Where there is
 // no such folder, who writes to it says so.
 func (j *Journal) turn(ctx context.Context) (done func(), err error) {
-	_, made := os.Stat(j.dir())
-	if os.MkdirAll(j.dir(), 0o700) != nil {
-		return func() {}, nil
-	}
-	fd, err := j.openTrusted(j.dir())
-	if err != nil {
-		return func() {}, nil
-	}
-	f := os.NewFile(uintptr(fd), j.dir())
-	if err := lock(ctx, f, turnPatience); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() {
-		if made != nil {
-			os.Remove(j.dir()) // where nothing was written down
+	for {
+		_, made := os.Stat(j.dir())
+		if os.MkdirAll(j.dir(), 0o700) != nil {
+			return func() {}, nil
 		}
-		f.Close() // it unlocks as well
-	}, nil
+		fd, err := j.openTrusted(j.dir())
+		if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			continue // its turn over, another process has just removed it
+		}
+		if err != nil {
+			return func() {}, nil
+		}
+		f := os.NewFile(uintptr(fd), j.dir())
+		if err := lock(ctx, f, turnPatience); err != nil {
+			f.Close()
+			return nil, err
+		}
+		if !isAt(f, j.dir()) {
+			f.Close() // the lock of a folder that was removed keeps nobody out
+			continue
+		}
+		return func() {
+			if made != nil {
+				os.Remove(j.dir()) // where nothing was written down
+			}
+			f.Close() // it unlocks as well
+		}, nil
+	}
+}
+
+func isAt(f *os.File, path string) bool {
+	its, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(its, there)
 }
 
 // lock takes the journal for one writer, or its folder for one plan.

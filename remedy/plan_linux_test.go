@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,6 +147,62 @@ func TestApplyInTurn(t *testing.T) {
 	if err := p.Extend(ctx, j, runs("b")); !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), "; nothing more was changed than "+p.ID+" has") {
 		t.Errorf("waiting with more: %v", err)
 	}
+}
+
+// Who waited for a folder that was removed meanwhile, since nothing was written to it,
+// takes its turn in the new one.
+func TestTurnAfterRemoval(t *testing.T) {
+	j := journalIn(t)
+	j.Dir = filepath.Join(j.Dir, "new")
+	first, err := j.turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, err := os.Stat(j.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan func())
+	go func() {
+		done, err := j.turn(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		second <- done
+	}()
+	for !waitedFor(t, removed) {
+		time.Sleep(time.Millisecond)
+	}
+	first()
+	done := <-second
+	if done == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := j.turn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a third one beside the second: %v", err)
+	}
+	done()
+	if _, err := os.Stat(j.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty folder is left: %v", err)
+	}
+}
+
+// waitedFor tells whether two descriptors of this process are of the folder.
+func waitedFor(t *testing.T, folder os.FileInfo) bool {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, fd := range fds {
+		if its, err := os.Stat("/proc/self/fd/" + fd.Name()); err == nil && os.SameFile(its, folder) {
+			n++
+		}
+	}
+	return n == 2
 }
 
 // Without a journal nothing is changed.
