@@ -19,6 +19,7 @@ import (
 	"github.com/tcpvet/tcpvet/internal/kernel"
 	"github.com/tcpvet/tcpvet/internal/kerneltest"
 	"github.com/tcpvet/tcpvet/source"
+	"github.com/tcpvet/tcpvet/vet"
 )
 
 // setPorts gives the test's namespace a range of local ports.
@@ -234,7 +235,7 @@ func TestRootCloseOlderThan(t *testing.T) {
 		if len(p.Changes) != 1 || p.Changes[0].Target.Local != atOld {
 			t.Errorf("older than %v: %+v", opt.OlderThan, p.Changes)
 		}
-		for _, says := range []string{"1 of which nobody knows", fmt.Sprintf("1 that are not older than %v", opt.OlderThan)} {
+		for _, says := range []string{"1 of which nobody knows", "1 that are not older than " + vet.Duration(opt.OlderThan)} {
 			if !strings.Contains(strings.Join(p.Notes, "\n"), says) {
 				t.Errorf("%q is missing in %q", says, p.Notes)
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
 )
 
 // closeCensus counts what a plan closes, for its notes.
@@ -47,7 +48,7 @@ func (n *closeCensus) notes(abrupt abruptClose) (notes []string) {
 	}
 	if n.states[tcpvet.CloseWait] > 0 {
 		add("It frees ports, not descriptors: a program keeps the descriptor of a socket that is closed here until it closes it or ends. A leak goes on, and ends at the limit of descriptors (EMFILE) then.")
-		add("CLOSE-WAIT is shut down in order where that is possible: the program reads what is queued and the end of the file as before, a write fails with EPIPE and SIGPIPE, and the peer gets the FIN that it waits for. What the peer has not acknowledged %v later is destroyed.", settleTime)
+		add("CLOSE-WAIT is shut down in order where that is possible: the program reads what is queued and the end of the file as before, a write fails with EPIPE and SIGPIPE, and the peer gets the FIN that it waits for. What the peer has not acknowledged %s later is destroyed.", vet.Duration(settleTime))
 		add("A peer that closed its direction only, and still waits for an answer, gets none.")
 		if n.unsent > 0 {
 			add("%s of those in CLOSE-WAIT have sent data that their peers have not acknowledged: it is lost where the peer does not take it within %v, or where the socket is destroyed.", tcpvet.Thousands(n.unsent), settleTime)
@@ -90,8 +91,8 @@ func sparedNotes(n [numSpared]int, olderThan time.Duration) (notes []string) {
 	}
 	add(sparedOwn, "that tcpvet holds itself.")
 	add(sparedNoName, "of which no cookie is known, without which a socket cannot be told from the next between the same addresses.")
-	add(sparedYoung, "that are not older than %v.", olderThan)
-	add(sparedMaybe, "that may be older than %v: something else came in since the FIN, so that its time is not known exactly.", olderThan)
+	add(sparedYoung, "that are not older than %s.", vet.Duration(olderThan))
+	add(sparedMaybe, "that may be older than %s: something else came in since the FIN, so that its time is not known exactly.", vet.Duration(olderThan))
 	add(sparedAgeless, "of which nobody knows how long they have been in their state: the kernel tells that of CLOSE-WAIT, TIME-WAIT and ESTAB alone.")
 	return notes
 }

@@ -126,7 +126,7 @@ func TestCloseNotes(t *testing.T) {
 		}
 	}
 	left := sparedNotes([numSpared]int{sparedOwn: 1, sparedNoName: 2, sparedYoung: 3, sparedMaybe: 4, sparedAgeless: 5, notSpared: 9}, time.Minute)
-	if len(left) != 5 || !strings.HasPrefix(left[2], "Left alone: 3 that are not older than 1m0s") {
+	if len(left) != 5 || !strings.HasPrefix(left[2], "Left alone: 3 that are not older than 1 min") {
 		t.Errorf("%q", left)
 	}
 }

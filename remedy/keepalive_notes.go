@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tcpvet/tcpvet"
+	"github.com/tcpvet/tcpvet/vet"
 )
 
 // leftOut is a reason why sockets that were selected are no part of a plan.
@@ -90,18 +91,18 @@ func (k *keepaliveNotes) sentences() (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	t := k.timers
 	if k.sockets > 0 {
-		say("It ends an idle connection whose peer is gone, about %s after the peer was last heard: %s. The port is free then; the descriptor only when the program closes it.", t.Dead(), k.how())
+		say("It ends an idle connection whose peer is gone, about %s after the peer was last heard: %s. The port is free then; the descriptor only when the program closes it.", vet.Duration(t.Dead()), k.how())
 		k.userTimeouts(say)
 		k.stays(say)
 		k.costs(say)
-		say("Its harm: %s can end idle connections that would have outlived it, and one of more than %s ends them all.", outage(t), t.Dead()-t.Idle+probePause(t))
+		say("Its harm: %s can end idle connections that would have outlived it, and one of more than %s ends them all.", outage(t), vet.Duration(t.Dead()-t.Idle+probePause(t)))
 		if k.tooMany() {
 			say("They are so many that peers on this host (loopback, veth) may lose all probes of some, which are then ended though nothing is wrong with them: a queue takes %s at once (net.core.netdev_max_backlog). A longer --idle or a higher --count allows more of them.", tcpvet.Thousands(backlog))
 		}
 		if k.had > 0 {
 			say("%s of them had keepalive before: these values take the place of theirs.%s", tcpvet.Thousands(k.had), k.fromNow())
 		}
-		say("%s A program may set its own values later, as Go does right after connect and accept (15s).", k.later())
+		say("%s A program may set its own values later, as Go does right after connect and accept (15 s).", k.later())
 	}
 	if k.listeners > 0 {
 		say("What %s from now on begins with these values, unless the program sets its own.", acceptors(k.listeners))
@@ -129,7 +130,7 @@ func (k *keepaliveNotes) fromNow() string {
 func (k *keepaliveNotes) costs(say func(string, ...any)) {
 	apart := ""
 	if k.spread {
-		apart = fmt.Sprintf(" So that they do not come all at once, each socket has an idle time of its own, from %s to %s.", k.timers.Idle-time.Duration(idleSteps(k.timers.Idle)-1)*time.Second, k.timers.Idle)
+		apart = fmt.Sprintf(" So that they do not come all at once, each socket has an idle time of its own, from %s to %s.", vet.Duration(k.timers.Idle-time.Duration(idleSteps(k.timers.Idle)-1)*time.Second), vet.Duration(k.timers.Idle))
 	}
 	say("It costs up to %s a second while all %s are idle, each of them a segment and its answer.%s", rate(k.perSecond), tcpvet.Thousands(k.sockets), apart)
 }
@@ -138,7 +139,7 @@ func (k *keepaliveNotes) costs(say func(string, ...any)) {
 // probe, and lasts until the last one is lost.
 func outage(t tcpvet.Timers) string {
 	if d := t.Dead() - t.Idle - t.Interval; d > 0 {
-		return fmt.Sprintf("an outage of more than %s", d)
+		return fmt.Sprintf("an outage of more than %s", vet.Duration(d))
 	}
 	return "an outage that one probe is lost in"
 }
@@ -147,9 +148,9 @@ func outage(t tcpvet.Timers) string {
 func (k *keepaliveNotes) how() string {
 	t := k.timers
 	if t.UserTimeout == 0 {
-		return fmt.Sprintf("%s of silence, then %d probes %s apart", t.Idle, t.Count, t.Interval)
+		return fmt.Sprintf("%s of silence, then %d probes %s apart", vet.Duration(t.Idle), t.Count, vet.Duration(t.Interval))
 	}
-	return fmt.Sprintf("%s of silence, then probes %s apart until the user timeout of %s is over", t.Idle, t.Interval, t.UserTimeout)
+	return fmt.Sprintf("%s of silence, then probes %s apart until the user timeout of %s is over", vet.Duration(t.Idle), vet.Duration(t.Interval), vet.Duration(t.UserTimeout))
 }
 
 func (k *keepaliveNotes) userTimeouts(say func(string, ...any)) {
@@ -157,21 +158,21 @@ func (k *keepaliveNotes) userTimeouts(say func(string, ...any)) {
 	count := t
 	count.UserTimeout = 0
 	if t.UserTimeout > 0 {
-		say("The user timeout also ends a connection whose data are not acknowledged for %s, instead of after the retransmissions of net.ipv4.tcp_retries2 (about 15 min), and one whose peer leaves data unread for as long with its window closed, although its kernel answers.", t.UserTimeout)
+		say("The user timeout also ends a connection whose data are not acknowledged for %s, instead of after the retransmissions of net.ipv4.tcp_retries2 (about 15 min), and one whose peer leaves data unread for as long with its window closed, although its kernel answers.", vet.Duration(t.UserTimeout))
 		if t.Dead() != count.Dead() {
-			say("The two contradict each other: by idle, interval and count an idle connection would end after %s, and the user timeout takes the place of the count (tcp(7)), so it ends after %s. A user timeout of %s agrees with them.", count.Dead(), t.Dead(), count.Dead())
+			say("The two contradict each other: by idle, interval and count an idle connection would end after %s, and the user timeout takes the place of the count (tcp(7)), so it ends after %s. A user timeout of %s agrees with them.", vet.Duration(count.Dead()), vet.Duration(t.Dead()), vet.ShellDuration(count.Dead()))
 		}
 		return
 	}
 	if k.endEarly > 0 {
-		say("%s of them have a user timeout of their own, which stays and takes the place of the count: the first of them ends after %s (user timeout %s).", tcpvet.Thousands(k.endEarly), k.earliest.Dead(), k.earliest.UserTimeout)
+		say("%s of them have a user timeout of their own, which stays and takes the place of the count: the first of them ends after %s (user timeout %s).", tcpvet.Thousands(k.endEarly), vet.Duration(k.earliest.Dead()), vet.Duration(k.earliest.UserTimeout))
 	}
 }
 
 // stays says what keepalive does not end.
 func (k *keepaliveNotes) stays(say func(string, ...any)) {
 	if n := k.states[tcpvet.CloseWait]; n > 0 {
-		say("%s of them are in CLOSE-WAIT, which only their program can close. Where the peer has closed for good, its kernel forgets the connection after its net.ipv4.tcp_fin_timeout (60s by default) and answers the next probe with a reset: the port is free about %s after that, or from now if that is over. Where the peer has only half closed it answers every probe, and nothing ends.", tcpvet.Thousands(n), probePause(k.timers))
+		say("%s of them are in CLOSE-WAIT, which only their program can close. Where the peer has closed for good, its kernel forgets the connection after its net.ipv4.tcp_fin_timeout (60 s by default) and answers the next probe with a reset: the port is free about %s after that, or from now if that is over. Where the peer has only half closed it answers every probe, and nothing ends.", tcpvet.Thousands(n), vet.Duration(probePause(k.timers)))
 	}
 	if n := k.states[tcpvet.FinWait2]; n > 0 {
 		say("%s of them are in FIN-WAIT-2: the peer has yet to close, and while it lives it answers every probe, so these stay.", tcpvet.Thousands(n))

@@ -46,9 +46,9 @@ func TestKeepaliveNotes(t *testing.T) {
 	}{
 		{"default", def, off, map[tcpvet.State]int{tcpvet.Established: 10_000},
 			[]string{
-				"about 45s after the peer was last heard: 30s of silence, then 5 probes 3s apart",
+				"about 45 s after the peer was last heard: 30 s of silence, then 5 probes 3 s apart",
 				"up to 334 probes a second while all 10,000 are idle", // 10,000 / 30
-				"an outage of more than 12s can end idle connections that would have outlived it, and one of more than 45s ends them all",
+				"an outage of more than 12 s can end idle connections that would have outlived it, and one of more than 45 s ends them all",
 				"the descriptor only when the program closes it",
 				"net.ipv4.tcp_keepalive_time",
 				"tcpvet run",
@@ -56,7 +56,7 @@ func TestKeepaliveNotes(t *testing.T) {
 			[]string{"CLOSE-WAIT", "FIN-WAIT-2", "user timeout", "had keepalive before", "listener", "all at once", "on this host"}},
 		// An answered probe is followed by the next after the longer of the two.
 		{"interval above idle", tcpvet.Timers{Keepalive: true, Idle: 2 * s, Interval: 6 * s, Count: 2}, off, map[tcpvet.State]int{tcpvet.CloseWait: 60},
-			[]string{"up to 10 probes a second", "free about 6s after", "more than 6s can end", "about 14s after the peer", "more than 18s ends them all"}, nil}, // 60 / 6
+			[]string{"up to 10 probes a second", "free about 6 s after", "more than 6 s can end", "about 14 s after the peer", "more than 18 s ends them all"}, nil}, // 60 / 6
 		{"new ones are not touched", def, off, map[tcpvet.State]int{tcpvet.Established: 1}, []string{"from now on are not touched: tcpvet run and --watch"}, []string{"while this watches"}},
 		{"too many", def, off, map[tcpvet.State]int{tcpvet.Established: 20_000}, []string{"all probes of some, which are then ended"}, nil}, // as measured
 		{"shorter", def, tcpvet.Timers{Keepalive: true, Idle: 7200 * s, Interval: 75 * s, Count: 9}, map[tcpvet.State]int{tcpvet.Established: 5_001},
@@ -64,14 +64,14 @@ func TestKeepaliveNotes(t *testing.T) {
 		{"longer", def, on, map[tcpvet.State]int{tcpvet.Established: 5_001}, []string{"5,001 of them had keepalive before"}, []string{"on this host", "from now,"}}, // 15 s, and 30 s now
 		{"few", def, off, map[tcpvet.State]int{tcpvet.Established: 7}, []string{"up to 0.3 probes a second while all 7 are idle"}, nil},
 		{"close-wait", def, off, map[tcpvet.State]int{tcpvet.CloseWait: 3, tcpvet.FinWait2: 2},
-			[]string{"3 of them are in CLOSE-WAIT", "the port is free about 30s after that, or from now", "it answers every probe, and nothing ends", "2 of them are in FIN-WAIT-2"}, nil},
+			[]string{"3 of them are in CLOSE-WAIT", "the port is free about 30 s after that, or from now", "it answers every probe, and nothing ends", "2 of them are in FIN-WAIT-2"}, nil},
 		{"on before", def, on, map[tcpvet.State]int{tcpvet.Established: 4}, []string{"4 of them had keepalive before: these values take the place of theirs."}, nil},
 		{"user timeout that agrees", with(45 * s), off, map[tcpvet.State]int{tcpvet.Established: 1},
-			[]string{"about 45s after", "until the user timeout of 45s is over", "not acknowledged for 45s"}, []string{"contradict"}},
+			[]string{"about 45 s after", "until the user timeout of 45 s is over", "not acknowledged for 45 s"}, []string{"contradict"}},
 		{"user timeout that is short", with(20 * s), off, map[tcpvet.State]int{tcpvet.Established: 1},
-			[]string{"about 33s after", "contradict", "would end after 45s, and the user timeout takes the place of the count (tcp(7)), so it ends after 33s", "A user timeout of 45s agrees", "an outage that one probe is lost in can end"}, nil},
+			[]string{"about 33 s after", "contradict", "would end after 45 s, and the user timeout takes the place of the count (tcp(7)), so it ends after 33 s", "A user timeout of 45s agrees", "an outage that one probe is lost in can end"}, nil},
 		{"user timeout of their own", def, ownTimeout, map[tcpvet.State]int{tcpvet.Established: 2},
-			[]string{"2 of them have a user timeout of their own, which stays", "ends after 33s (user timeout 20s)"}, []string{"contradict"}},
+			[]string{"2 of them have a user timeout of their own, which stays", "ends after 33 s (user timeout 20 s)"}, []string{"contradict"}},
 		{"listeners alone", def, off, map[tcpvet.State]int{tcpvet.Listen: 1}, []string{"What the listener accepts from now on"}, []string{"probes a second", "outage"}},
 		{"nothing", def, off, nil, nil, []string{" "}},
 	} {
