@@ -32,6 +32,7 @@ type result struct {
 	failure                 []string // of the run that failed
 	reason                  string   // why it was skipped
 	again                   int      // how often it was begun anew: kerneltest.Undisturbed
+	alone                   bool     // it failed beside others, and passed by itself
 }
 
 type results map[key]*result
@@ -172,7 +173,7 @@ func (rs results) tally() (sum tally) {
 		case t.failed, k.test == "", parents[k]:
 		case t.passed:
 			sum.passed++
-			if t.again > 0 {
+			if t.again > 0 || t.alone {
 				sum.again = append(sum.again, k)
 			}
 		case t.skipped:

@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) (ok bool, err error) {
 	root := flags.String("root", ".", "root of the repository")
 	fuzzTime := flags.String("fuzztime", "3s", "how long, or how often (100x), to fuzz each target")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: testrun [flags] [phase…]\nphases: packages generate format vet staticcheck build test race fuzz")
+		fmt.Fprintln(flags.Output(), "usage: testrun [flags] [phase…]\nphases: packages generate format vet staticcheck build test race fuzz alone")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -67,6 +67,7 @@ func run(ctx context.Context, args []string) (ok bool, err error) {
 		{"test", r.test, true},
 		{"race", r.race, true},
 		{"fuzz", func(ctx context.Context) error { return r.fuzz(ctx, *fuzzTime) }, true},
+		{"alone", r.alone, true},
 	}
 	phases, err := choose(known, flags.Args())
 	if err != nil {

@@ -22,7 +22,12 @@ func (r *repo) summary(took time.Duration, tested bool) bool {
 		fmt.Println("\npassed, and not at once:")
 	}
 	for _, k := range sum.again {
-		fmt.Printf("  %s: begun anew %d times\n", k, r.results[k].again)
+		t := r.results[k]
+		if t.alone {
+			fmt.Printf("  %s: failed beside others, and passed by itself, twice:\n%s", k, tail(t.failure))
+			continue
+		}
+		fmt.Printf("  %s: begun anew %d times\n", k, t.again)
 	}
 	bad := hiddenSkips(r.results, sum.notRun, os.Geteuid() == 0)
 	if len(sum.notRun)+len(r.notes) > 0 {
