@@ -1,7 +1,6 @@
 package leaktest
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -39,12 +38,24 @@ func echo(conn net.Conn) {
 	_, _ = io.Copy(conn, conn)
 }
 
+// greet lets echo accept: what a listener has not accepted when it closes is reset.
+func greet(conn net.Conn) error {
+	if _, err := conn.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(conn, make([]byte, 1))
+	return err
+}
+
 // hangUp closes at once.
 func hangUp(conn net.Conn) { conn.Close() }
 
 func wrongConn(t *testing.T) {
 	conn, err := net.Dial("tcp", peer(t, echo))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := greet(conn); err != nil {
 		t.Fatal(err)
 	}
 	hold(conn)
@@ -71,7 +82,9 @@ func wrongKeepalive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(conn.RemoteAddr())
+	if err := greet(conn); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func wrongGoroutine(t *testing.T) {
@@ -84,9 +97,7 @@ func wrongGoroutine(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		// What the listener has not accepted when it closes is reset.
-		fmt.Fprint(conn, "x")
-		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		if err := greet(conn); err != nil {
 			t.Error(err)
 			return
 		}
@@ -138,10 +149,7 @@ func (p *pool) query(t *testing.T, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Write([]byte("?")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		if err := greet(conn); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, conn)
@@ -162,6 +170,9 @@ func wrongFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := greet(conn); err != nil {
+		t.Fatal(err)
+	}
 	file, err := conn.(*net.TCPConn).File()
 	if err != nil {
 		t.Fatal(err)
@@ -171,13 +182,16 @@ func wrongFile(t *testing.T) {
 }
 
 func wrongHalfClose(t *testing.T) {
+	accepted := make(chan bool)
 	conn, err := net.Dial("tcp", peer(t, func(conn net.Conn) {
+		close(accepted)
 		_, _ = io.Copy(io.Discard, conn)
 		hold(conn) // it saw the end and closes as little
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-accepted
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +232,7 @@ func wrongAccepted(t *testing.T) {
 // connect is a worker that says nothing of whose it is.
 func connect(addr string, done chan<- bool) {
 	conn, err := net.Dial("tcp", addr)
-	if err == nil {
+	if err == nil && greet(conn) == nil {
 		hold(conn)
 	}
 	close(done)
@@ -247,6 +261,9 @@ func wrongWorkers(t *testing.T) {
 			dialled := make(chan bool)
 			go func() {
 				conn, err := net.Dial("tcp", addr)
+				if err == nil {
+					err = greet(conn)
+				}
 				close(dialled)
 				if err == nil && name == "one" {
 					_, _ = io.Copy(io.Discard, conn)
