@@ -19,10 +19,13 @@ import (
 )
 
 // until waits for a state.
-func until(t testing.TB, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool, else_ ...func() any) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
+			for _, f := range else_ {
+				t.Log(f())
+			}
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
@@ -91,7 +94,7 @@ func TestRootPortsExhausted(t *testing.T) {
 				setting(t, "ipv4/ip_local_reserved_ports", fmt.Sprintf("%d-%d", low, low+3))
 				usable = 6
 			}
-			address := address(9400)
+			address, elsewhere := address(9400), address(9400)
 			test.server(t, address)
 			d := Dialer(test.o)
 			dialUntilFull(t, d, address, func(c net.Conn) {
@@ -102,7 +105,7 @@ func TestRootPortsExhausted(t *testing.T) {
 				}
 			})
 			// Who is closed last may still be closing.
-			until(t, "all in "+test.state, func() bool { return states(t, address)[test.state] == usable })
+			until(t, "all in "+test.state, func() bool { return states(t, address)[test.state] == usable }, func() any { return ss(t, "-tano") })
 			forget()
 			_, err := d.Dial("tcp", address)
 			full, ok := errors.AsType[*PortsExhausted](err)
@@ -131,7 +134,7 @@ func TestRootPortsExhausted(t *testing.T) {
 				}
 			}
 			// Another destination has ports of its own.
-			other := sink(t, "127.0.0.2:9400")
+			other := sink(t, elsewhere)
 			conn, err := d.Dial("tcp", other.String())
 			if err != nil {
 				t.Fatalf("another destination: %v", err)
