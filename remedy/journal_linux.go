@@ -14,10 +14,12 @@ import (
 )
 
 // lockPatience is how long another process may hold the journal, which it does for as
-// long as one write takes; turnPatience how long it may apply a plan.
+// long as one write takes; turnPatience how long it may apply a plan; mostRemoved how
+// often its folder may be removed while it waits.
 const (
 	lockPatience = 10 * time.Second
 	turnPatience = time.Minute
+	mostRemoved  = 100
 )
 
 // open opens the journal to read it, or makes it and opens it to write. It refuses
@@ -185,13 +187,13 @@ func (j *Journal) hint(err error) string {
 // written down first is what is there then. done lets the next one go on. Where there is
 // no such folder, who writes to it says so.
 func (j *Journal) turn(ctx context.Context) (done func(), err error) {
-	for {
+	for removed := 0; ; removed++ {
 		_, made := os.Stat(j.dir())
 		if os.MkdirAll(j.dir(), 0o700) != nil {
 			return func() {}, nil
 		}
 		fd, err := j.openTrusted(j.dir())
-		if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		if errors.Is(err, fs.ErrNotExist) && removed < mostRemoved {
 			continue // its turn over, another process has just removed it
 		}
 		if err != nil {
@@ -202,7 +204,7 @@ func (j *Journal) turn(ctx context.Context) (done func(), err error) {
 			f.Close()
 			return nil, err
 		}
-		if !isAt(f, j.dir()) {
+		if !isAt(f, j.dir()) && removed < mostRemoved {
 			f.Close() // the lock of a folder that was removed keeps nobody out
 			continue
 		}

@@ -189,6 +189,34 @@ func TestTurnAfterRemoval(t *testing.T) {
 	}
 }
 
+// A working directory that is gone can be asked for and not be opened by its name.
+func TestTurnNowhere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		done, err := (&Journal{Dir: "."}).turn(t.Context())
+		if err == nil {
+			done()
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("%v, want that to be said by who writes", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it tries for ever")
+	}
+}
+
 // waitedFor tells whether two descriptors of this process are of the folder.
 func waitedFor(t *testing.T, folder os.FileInfo) bool {
 	t.Helper()
