@@ -106,17 +106,25 @@ func TestLeakOfDial(t *testing.T) {
 	})
 }
 
-// A reset ends the connection and frees its port; the descriptor is leaked all the same.
-func TestLeakAfterReset(t *testing.T) {
+// listenOnce serves the first connection with f.
+func listenOnce(t testing.TB, f func(*net.TCPConn)) net.Listener {
+	t.Helper()
 	l := listen(t, "127.0.0.1:0")
 	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			c.Read(make([]byte, 1))
-			c.(*net.TCPConn).SetLinger(0)
-			c.Close()
+		if c, err := l.Accept(); err == nil {
+			f(c.(*net.TCPConn))
 		}
 	}()
+	return l
+}
+
+// A reset ends the connection and frees its port; the descriptor is leaked all the same.
+func TestLeakAfterReset(t *testing.T) {
+	l := listenOnce(t, func(c *net.TCPConn) {
+		c.Read(make([]byte, 1))
+		c.SetLinger(0)
+		c.Close()
+	})
 	var c collected
 	conn, err := Dialer(c.options()).Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -157,14 +165,10 @@ func useOn(t *testing.T, l net.Listener, use func(net.Conn) error) (net.Conn, Le
 
 // Who still reads what had come in before the FIN does not leak; who stops does.
 func TestReadsOn(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
-	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			c.Write(make([]byte, 1000))
-			c.Close()
-		}
-	}()
+	l := listenOnce(t, func(c *net.TCPConn) {
+		c.Write(make([]byte, 1000))
+		c.Close()
+	})
 	_, leak := useOn(t, l, func(conn net.Conn) error {
 		_, err := conn.Read(make([]byte, 1))
 		return err
@@ -177,17 +181,13 @@ func TestReadsOn(t *testing.T) {
 // Who still sends, to a peer that has said all it had to say and reads on, does not leak;
 // who stops does.
 func TestWritesOn(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
 	read := make(chan int64, 1)
-	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			defer c.Close()
-			c.(*net.TCPConn).CloseWrite()
-			n, _ := io.Copy(io.Discard, c)
-			read <- n
-		}
-	}()
+	l := listenOnce(t, func(c *net.TCPConn) {
+		defer c.Close()
+		c.CloseWrite()
+		n, _ := io.Copy(io.Discard, c)
+		read <- n
+	})
 	var sent int64
 	conn, leak := useOn(t, l, func(conn net.Conn) error {
 		n, err := conn.Write([]byte("more"))

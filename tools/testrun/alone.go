@@ -22,12 +22,9 @@ func (r *repo) alone(ctx context.Context) error {
 	if len(failed) == 0 || len(failed) > mostAlone {
 		return nil
 	}
-	raced := []string{}
-	if detectsRaces() {
-		var err error
-		if raced, err = r.concurrent(ctx); err != nil {
-			return err
-		}
+	raced, err := r.raced(ctx)
+	if err != nil {
+		return err
 	}
 	modules, err := r.output(ctx, "go", "list", "-m")
 	if err != nil {

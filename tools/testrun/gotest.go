@@ -63,6 +63,14 @@ func (r *repo) longestFirst(pkgs []string) {
 	slices.SortStableFunc(pkgs, func(a, b string) int { return cmp.Compare(size[b], size[a]) })
 }
 
+// raced lists the packages that the race phase runs, as ./folder.
+func (r *repo) raced(ctx context.Context) ([]string, error) {
+	if !detectsRaces() {
+		return nil, nil
+	}
+	return r.concurrent(ctx)
+}
+
 func detectsRaces() bool { return have("gcc") || have("clang") }
 
 // plain lists the packages of the main module that the race phase does not run.
@@ -71,11 +79,9 @@ func (r *repo) plain(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var raced []string
-	if detectsRaces() {
-		if raced, err = r.concurrent(ctx); err != nil {
-			return nil, err
-		}
+	raced, err := r.raced(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var pkgs []string
 	for dir := range strings.FieldsSeq(out) {
